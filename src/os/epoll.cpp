@@ -1,0 +1,67 @@
+#include "os/epoll.hpp"
+
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <cerrno>
+#include <ctime>
+
+#include <gort/detail/atomic.hpp>
+
+namespace gort::os {
+
+namespace {
+
+constexpr std::int64_t ns_per_ms = 1'000'000;
+constexpr std::int64_t ns_per_s = 1'000'000'000;
+
+detail::atomic<std::uint32_t> lacks_pwait2;  // learned once, by whoever is told ENOSYS
+
+int result_of(int result) noexcept { return result < 0 ? -errno : result; }
+
+}  // namespace
+
+int make_epoll() noexcept { return result_of(epoll_create1(EPOLL_CLOEXEC)); }
+
+int make_event_counter() noexcept { return result_of(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)); }
+
+void raise_event_counter(int fd) noexcept {
+  const int saved = errno;  // this may be a signal handler
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const ssize_t written = write(fd, &one, sizeof one);
+  errno = saved;
+}
+
+void clear_event_counter(int fd) noexcept {
+  std::uint64_t count;
+  [[maybe_unused]] const ssize_t got = read(fd, &count, sizeof count);
+}
+
+int add_to_epoll(int epoll, int fd, std::uint32_t events, std::uint64_t tag) noexcept {
+  epoll_event e{};
+  e.events = events;
+  e.data.u64 = tag;
+  return result_of(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &e));
+}
+
+int wait_epoll(int epoll, epoll_event* events, int max, std::int64_t timeout_ns) noexcept {
+  if (timeout_ns > 0 && lacks_pwait2.load_relaxed() == 0) {
+    timespec timeout{};
+    timeout.tv_sec = timeout_ns / ns_per_s;
+    timeout.tv_nsec = timeout_ns % ns_per_s;
+#ifdef SYS_epoll_pwait2
+    const long count = syscall(SYS_epoll_pwait2, epoll, events, max, &timeout, nullptr, 0);
+    if (count >= 0 || errno != ENOSYS) return count < 0 ? -errno : static_cast<int>(count);
+#endif
+    lacks_pwait2.store_relaxed(1);
+  }
+  int timeout_ms = -1;
+  if (timeout_ns >= 0) {
+    constexpr std::int64_t longest_ms = 1 << 30;
+    const std::int64_t ms = (timeout_ns + ns_per_ms - 1) / ns_per_ms;
+    timeout_ms = static_cast<int>(ms > longest_ms ? longest_ms : ms);
+  }
+  return result_of(epoll_wait(epoll, events, max, timeout_ms));
+}
+
+}  // namespace gort::os

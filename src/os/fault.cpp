@@ -1,0 +1,93 @@
+// Problem: a fault may be a goroutine's stack overflow, which is ours to report; or anything else,
+// which must end as if gort had no handler: in the program's own one, or in a core dump that shows
+// the faulting instruction.
+//
+// Invariants
+//   [fault-1] f alone decides; everything else goes to the previous handler, with the signal mask,
+//             the alternate stack and the arguments that the kernel would have given it. It may
+//             leave by siglongjmp().
+//   [fault-2] While f runs all signals are blocked but the synchronous ones: nothing preempts a
+//             report, and a fault of the report itself comes back here.
+//
+// A program that calls sigaction() after gort has started replaces our handler and gets every
+// fault; an overflow then is just a SIGSEGV to it.
+#include "os/fault.hpp"
+
+#include <pthread.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+#include <unistd.h>
+#include <cerrno>
+#include <csignal>
+
+#include "os/signals.hpp"
+
+namespace gort::os {
+
+namespace {
+
+void (*fault_function)(const fault&) noexcept = nullptr;  // written before the handlers are set
+struct sigaction previous_segv;                           // likewise
+struct sigaction previous_bus;
+
+const void* stack_pointer(const ucontext_t& context) noexcept {
+#if defined(__x86_64__)
+  return reinterpret_cast<const void*>(context.uc_mcontext.gregs[REG_RSP]);
+#elif defined(__aarch64__)
+  return reinterpret_cast<const void*>(context.uc_mcontext.sp);
+#endif
+}
+
+// The mask that the kernel would have set for `action`.
+void set_mask_for(const struct sigaction& action, int signal, const ucontext_t& context) noexcept {
+  sigset_t mask;
+  sigorset(&mask, &context.uc_sigmask, &action.sa_mask);
+  if ((action.sa_flags & SA_NODEFER) == 0) sigaddset(&mask, signal);
+  pthread_sigmask(SIG_SETMASK, &mask, nullptr);
+}
+
+void pass_on(int signal, siginfo_t* info, void* raw) noexcept {
+  const struct sigaction& previous = signal == SIGSEGV ? previous_segv : previous_bus;
+  const auto& context = *static_cast<const ucontext_t*>(raw);
+  const bool sent = info->si_code <= 0;
+  if ((previous.sa_flags & SA_SIGINFO) != 0) {
+    set_mask_for(previous, signal, context);
+    previous.sa_sigaction(signal, info, raw);
+    return;
+  }
+  if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN) {
+    set_mask_for(previous, signal, context);
+    previous.sa_handler(signal);
+    return;
+  }
+  // The kernel does not let a program ignore a fault, only a signal that somebody has sent.
+  if (sent && previous.sa_handler == SIG_IGN) return;
+  std::signal(signal, SIG_DFL);
+  // Sent: there is no instruction that would fault again. It is delivered when the handler returns.
+  if (sent) syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), signal);
+}
+
+void on_fault(int signal, siginfo_t* info, void* raw) {
+  const int saved_errno = errno;
+  if (info->si_code > 0)
+    fault_function({info->si_addr, stack_pointer(*static_cast<const ucontext_t*>(raw))});
+  errno = saved_errno;
+  pass_on(signal, info, raw);
+}
+
+}  // namespace
+
+void handle_faults(void (*f)(const fault&) noexcept) noexcept {
+  fault_function = f;
+  struct sigaction action {};
+  action.sa_sigaction = on_fault;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
+  action.sa_mask = all_but_synchronous_signals();
+  // The old ones first: the new ones may run before sigaction() has returned.
+  sigaction(SIGSEGV, nullptr, &previous_segv);
+  sigaction(SIGBUS, nullptr, &previous_bus);
+  sigaction(SIGSEGV, &action, nullptr);
+  sigaction(SIGBUS, &action, nullptr);
+}
+
+}  // namespace gort::os

@@ -1,0 +1,30 @@
+// Address space: reserve, guard, give back.
+#pragma once
+
+#include <cstddef>
+
+namespace gort::os {
+
+constexpr std::size_t page_bytes = 4096;
+
+/// Reserves read-write memory that costs nothing until touched, never in huge pages. Null when the
+/// kernel refuses; errno says why.
+void* reserve(std::size_t bytes) noexcept;
+void unreserve(void* address, std::size_t bytes) noexcept;
+
+/// Makes [address, address + bytes) fault on any access. Uses MADV_GUARD_INSTALL (Linux 6.13: no
+/// mapping is split), else mprotect (splits a mapping, so vm.max_map_count bounds the number of
+/// guards). False when the kernel refuses; errno says why.
+bool install_guard(void* address, std::size_t bytes) noexcept;
+
+/// True when guards come from MADV_GUARD_INSTALL. GODEBUG=guardinstall=0 forbids it, as if the
+/// kernel were older.
+bool light_guards() noexcept;
+
+/// Before the last words of a process that may make no more mappings. Call it once.
+void free_spare_mappings() noexcept;
+
+/// Gives the pages back; they read as zero afterwards. False: the kernel refuses (locked memory).
+bool give_back(void* address, std::size_t bytes) noexcept;
+
+}  // namespace gort::os
