@@ -1,0 +1,100 @@
+// Channel operations with a deadline.
+//
+// Invariants
+//   [chan-timed-1] The wait has two possible ends, the channel and the timer; the ticket decides.
+//                  An element is passed only by who has won it, so a timeout that races with a
+//                  send loses nothing.
+//   [chan-timed-2] timed_park::wait_until() returns only when the timer is done with this frame.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include <gort/detail/chan_core.hpp>
+#include <gort/detail/timed_park.hpp>
+
+namespace gort::detail {
+
+/// A point in time of any clock as CLOCK_MONOTONIC nanoseconds; saturates.
+template <class Clock, class Duration>
+std::int64_t deadline_at_any(std::chrono::time_point<Clock, Duration> when) {
+  const auto now = Clock::now();
+  if (when <= now) return now_ns();
+  // In doubles first: time_point::max() minus a time before the epoch must not overflow.
+  using seconds = std::chrono::duration<double>;
+  constexpr seconds longest{4e9};  // as in deadline_after(), beyond any program's life
+  if (seconds(when.time_since_epoch()) - seconds(now.time_since_epoch()) > longest)
+    return deadline_after(longest);
+  return deadline_after(when - now);
+}
+
+/// One wait in the line of a channel; `place` is in it, and the lock is not held.
+inline bool timed_wait(chan_core& channel, waiter& place, timed_park& timed, bool sends,
+                       std::int64_t deadline_ns) noexcept {
+  if (timed.wait_until(deadline_ns, sends ? wait_reason::chan_send : wait_reason::chan_receive))
+    return true;
+  spin_guard guard(channel.lock());
+  channel.leave_line_locked(place, sends);
+  return false;
+}
+
+/// not_ready: the deadline has passed and `value` has not been moved from.
+template <class T>
+attempt send_by(chan_body<T>& channel, T& value, std::int64_t deadline_ns) {
+  for (;;) {
+    // Before the attempt, of which there is at least one.
+    const bool late = now_ns() >= deadline_ns;
+    timed_park timed;
+    g* wake = nullptr;
+    unlockable_guard guard(channel.lock());
+    const attempt result = channel.send_locked(value, wake);
+    if (result != attempt::not_ready || late) {
+      guard.unlock();
+      if (wake != nullptr) ready(wake);
+      return result;
+    }
+    waiter w;
+    w.owner = timed.owner;
+    w.ticket = &timed.ticket;
+    w.slot = std::addressof(value);
+    channel.line_up_locked(w, true);
+    guard.unlock();
+    if (!timed_wait(channel, w, timed, true, deadline_ns)) return attempt::not_ready;
+    if (!w.retry) return w.success ? attempt::done : attempt::closed;
+  }
+}
+
+/// not_ready: the deadline has passed and `into` is empty.
+template <class T>
+attempt recv_by(chan_body<T>& channel, std::optional<T>& into, std::int64_t deadline_ns) {
+  for (;;) {
+    const bool late = now_ns() >= deadline_ns;
+    timed_park timed;
+    g* wake = nullptr;
+    unlockable_guard guard(channel.lock());
+    const attempt result = channel.recv_locked(into, wake);
+    if (result != attempt::not_ready || late) {
+      guard.unlock();
+      if (wake != nullptr) ready(wake);
+      return result;
+    }
+    waiter w;
+    w.owner = timed.owner;
+    w.ticket = &timed.ticket;
+    w.slot = std::addressof(into);
+    channel.line_up_locked(w, false);
+    guard.unlock();
+    if (!timed_wait(channel, w, timed, false, deadline_ns)) return attempt::not_ready;
+    if (!w.retry) return w.success ? attempt::done : attempt::closed;
+  }
+}
+
+/// The same for a nil channel: only time can end the wait.
+inline void wait_for_nothing(wait_reason why, std::int64_t deadline_ns) noexcept {
+  timed_park nobody;
+  if (now_ns() < deadline_ns) nobody.wait_until(deadline_ns, why);
+}
+
+}  // namespace gort::detail

@@ -1,0 +1,54 @@
+/// What HTTP speaks over: bytes both ways, with deadlines.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <system_error>
+
+#include <gort/net/conn.hpp>
+
+namespace gort::http {
+
+/// Implemented by connections of gort::net, by TLS over any stream, and by whatever a program wants
+/// to serve on. Operations block the goroutine (or plain thread) only. At any time one goroutine
+/// may read and another one write; close() and the deadlines may come from any.
+class stream {
+ public:
+  using time_point = std::chrono::steady_clock::time_point;
+
+  stream() = default;
+  stream(const stream&) = delete;
+  stream& operator=(const stream&) = delete;
+  virtual ~stream() = default;
+
+  /// Blocks until at least one byte is there; 0 without an error: the end.
+  virtual std::size_t read(std::span<std::byte> into, std::error_code& error) = 0;
+  /// Blocks until read() will probably not block. Holds no buffer.
+  virtual void wait_readable(std::error_code& error) = 0;
+  /// Whether bytes, the end or an error are here already, as far as can be told without blocking.
+  virtual bool has_input() noexcept { return false; }
+  /// Blocks until all is written; returns how much was.
+  virtual std::size_t write(std::span<const std::byte> from, std::error_code& error) = 0;
+  virtual std::size_t write_vectored(std::span<const std::span<const std::byte>> pieces,
+                                     std::error_code& error) = 0;
+  /// Ends the outgoing direction.
+  virtual void close_write(std::error_code& error) = 0;
+  /// Both directions; operations in progress fail. A second call does nothing.
+  virtual void close() noexcept = 0;
+
+  /// When operations fail with std::errc::timed_out; time_point{}: never.
+  virtual void set_read_deadline(time_point when) = 0;
+  virtual void set_write_deadline(time_point when) = 0;
+
+  /// "127.0.0.1:51234", for logs.
+  virtual std::string remote_address() const = 0;
+  virtual bool is_tls() const noexcept { return false; }
+};
+
+/// A network connection as a stream.
+std::unique_ptr<stream> make_stream(net::conn connection);
+
+}  // namespace gort::http

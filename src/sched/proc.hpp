@@ -1,0 +1,345 @@
+// M and P, and what all of them share.
+//
+// An M is an operating-system thread of ours. A P is the right to run goroutines and the caches
+// that go with it; GOMAXPROCS says how many exist. An M without a P sleeps (or monitors).
+//
+// Invariants
+//   [proc-1] A P is in exactly one place: held by one M (m.held == p, p.holder == m), in the idle
+//            list, or, during a stop of the world, stopped. All changes under `lock`. An M may lose
+//            its P only while it is in user code [inside-1]; what it then does: hand_off.cpp.
+//   [proc-2] Work in a held P's queue needs no wake-up to be run some time: its M does not sleep
+//            before the queue is empty. Waking another M for it is an optimization, so the owner
+//            reads `idle_p_count` without a fence; sysmon repairs what that misses.
+//   [proc-3] Work in the global queue is added and looked for under `lock`, and a P goes idle under
+//            `lock` after having looked: either the idler sees the work or the submitter sees the
+//            idler.
+//   [proc-4] Nothing is allocated, and no lock but spin locks taken, under `lock`.
+//
+// Lock order: world (src/sched/world.cpp) -> lock -> timer heaps, stack arenas.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include <gort/detail/atomic.hpp>
+#include <gort/detail/spin_lock.hpp>
+
+#include "os/preempt.hpp"
+#include "sched/g.hpp"
+#include "sched/note.hpp"
+#include "sched/nursery.hpp"
+#include "sched/runq.hpp"
+#include "sched/timer_heap.hpp"
+
+namespace gort::sched {
+
+constexpr int procs_max = 4096;
+constexpr std::uint32_t runq_capacity = 256;
+constexpr unsigned picks_per_poll = 61;  // picks between two looks at the global queue, as in Go
+constexpr unsigned polls_per_nursery_turn = 16;
+constexpr unsigned ids_per_batch = 16;
+constexpr std::size_t slot_cache_max = 32;
+constexpr std::size_t record_cache_max = 256;
+
+enum class p_status : std::uint8_t { idle, running, stopped, dead };
+
+// Fields without a word are touched only by the M that holds the P (or with the world stopped).
+struct alignas(128) p {
+  basic_runq<runnable, runq_capacity> queue;                   // those that have run
+  alignas(64) basic_nursery<runnable, runq_capacity> nursery;  // those that have not
+
+  // Set by sysmon, a stop of the world, or a timer: look at the rare things at the next pick.
+  alignas(64) detail::atomic<std::uint32_t> attention;
+  // Set by sysmon while readied goroutines were seen to wait: wake idle Ms more eagerly.
+  detail::atomic<std::uint32_t> eager_wake;
+  detail::atomic<std::uint32_t> tick;  // picks so far; written by the holder, read by all as a hint
+
+  // Written under sched.lock; a hint to sysmon.
+  alignas(64) detail::atomic<m*> holder;
+  detail::atomic<std::uint32_t> preempt_tick{~std::uint32_t{0}};  // [preempt-3]
+  unsigned picks_left = picks_per_poll;
+  unsigned polls = 0;  // says whose turn it is, see pick_slow()
+  bool nursery_turn = false;
+  int index = 0;
+  // Guarded by sched.lock:
+  p_status status = p_status::dead;
+  p* idle_next = nullptr;
+  m* stopped_in_place = nullptr;  // gets this P back when the world starts
+  std::uint64_t next_id = 0;
+  std::uint64_t last_id = 0;
+  // Goroutines started minus ended through this P; the sum over all Ps is what exists.
+  detail::atomic<std::int64_t> live_goroutines;
+
+  std::uint32_t births_left = 1;   // until the next goroutine whose stack is measured
+  std::uint32_t birth_period = 1;  // src/sched/stack_sample.cpp
+  unsigned slot_class = 0;         // of the slots in the cache [size-2]
+  std::size_t slot_count = 0;
+  void* slots[slot_cache_max] = {};
+  std::size_t record_count = 0;
+  spawn_record* records = nullptr;
+
+  alignas(64) detail::timer_heap timers;
+};
+
+// A thread that waits in place for a P, see hand_off.cpp.
+enum class in_place : std::uint8_t {
+  no,
+  listed,   // in scheduler::in_place
+  claimed,  // taken off that list by an M that is about to hand over
+  stopped,  // by a stop of the world: p::stopped_in_place
+};
+
+// What finish_switch() does with the context left behind.
+enum class left_as : std::uint8_t {
+  saved,   // others may run it
+  dead,    // its stack is recycled
+  locked,  // only this M may run it; its g0 says so to the others [lock-2]
+};
+
+// The thread that called run(), which serves the main goroutine and nothing else [lock-4].
+enum class borrowed : std::uint8_t {
+  no,
+  fresh,  // the main goroutine has not started
+  yes,
+};
+
+struct m {
+  g g0;  // the scheduler loop's context: the thread's own stack
+  g* current = nullptr;
+  // The P, or null: lost, or sleeping. Changed under sched.lock and not while the M is inside gort,
+  // except by itself. On the way in it reads `usable` first: null there means that the P is lost or
+  // that somebody is just trying to take it; the lock tells which [inside-3].
+  p* held = nullptr;
+  detail::atomic<p*> usable;
+  g* previous = nullptr;  // the G switched out of; its on_cpu is cleared on the other side
+  runnable next = 0;      // what g0 was asked to run
+  bool spinning = false;
+  left_as previous_is = left_as::saved;
+  bool ends = false;  // g0 leaves the scheduler at its next turn
+  enum borrowed borrowed = borrowed::no;
+  g* locked = nullptr;  // the goroutine that this thread serves, and no other [lock-1]
+  struct exception_globals* exceptions = nullptr;  // this thread's, from the C++ runtime
+  int* errno_address = nullptr;
+  m* idle_next = nullptr;  // guarded by sched.lock
+  note wake_note;
+  const void* stack_low = nullptr;  // of the thread's own stack
+  std::size_t stack_bytes = 0;
+  int index = 0;
+
+  // Written by the thread before its first goroutine runs. Atomic: a hint may lead to a record that
+  // another thread has just taken over [threads-2].
+  detail::atomic<os::thread_handle> thread;
+  const std::uint32_t* inside = nullptr;  // its count [inside-3]
+
+  // Guarded by sched.lock.
+  bool stray = false;  // in user code without a P
+  m* stray_next = nullptr;
+  enum in_place in_place = in_place::no;
+  m* in_place_next = nullptr;
+  m* in_place_prev = nullptr;
+  std::int64_t stray_cpu_ns = 0;
+
+  detail::atomic<std::uint32_t> announced;  // inside blocking(); a hint to sysmon
+
+  /// On the way into gort: the P, or null, in which case the lock must be taken to be sure.
+  p* p_on_entry() const noexcept { return usable.load_relaxed(); }
+  void hold_none() noexcept {  // sched.lock
+    held = nullptr;
+    usable.store_relaxed(nullptr);
+  }
+};
+
+// What abi::__cxa_get_globals() points to, by the Itanium C++ ABI.
+struct exception_globals {
+  void* caught;
+  unsigned uncaught;
+};
+
+// A first-in-first-out list of runnables, linked through themselves.
+struct runnable_list {
+  runnable head = 0;
+  runnable tail = 0;
+  std::size_t size = 0;
+
+  void push_back(runnable r) noexcept {
+    link_of(r) = 0;
+    if (tail != 0)
+      link_of(tail) = r;
+    else
+      head = r;
+    tail = r;
+    ++size;
+  }
+
+  void push_front(runnable r) noexcept {
+    link_of(r) = head;
+    head = r;
+    if (tail == 0) tail = r;
+    ++size;
+  }
+
+  runnable pop_front() noexcept {
+    const runnable r = head;
+    if (r != 0) {
+      head = link_of(r);
+      if (head == 0) tail = 0;
+      --size;
+    }
+    return r;
+  }
+};
+
+// First in, first out, with removal from the middle.
+struct in_place_list {
+  m* head = nullptr;
+  m* tail = nullptr;
+  std::size_t size = 0;
+
+  void push_back(m& who) noexcept {
+    who.in_place = in_place::listed;
+    who.in_place_next = nullptr;
+    who.in_place_prev = tail;
+    (tail != nullptr ? tail->in_place_next : head) = &who;
+    tail = &who;
+    ++size;
+  }
+
+  void remove(m& who) noexcept {
+    (who.in_place_prev != nullptr ? who.in_place_prev->in_place_next : head) = who.in_place_next;
+    (who.in_place_next != nullptr ? who.in_place_next->in_place_prev : tail) = who.in_place_prev;
+    who.in_place = in_place::no;
+    --size;
+  }
+};
+
+struct scheduler {
+  detail::spin_lock lock;
+  // Guarded by lock; the atomic ones may be read without it as hints.
+  runnable_list global_queue;
+  in_place_list in_place;  // threads parked in place that wait for a P
+  bool in_place_turn = false;
+  // Both lists together. When `crowded`, goroutines that have not started wait in `held_back`.
+  detail::atomic<std::uint32_t> global_size;
+  detail::atomic<std::uint32_t> crowded;
+  runnable_list held_back;
+  m* strays = nullptr;
+  p* idle_ps = nullptr;
+  detail::atomic<std::uint32_t> idle_p_count;
+  m* idle_ms = nullptr;
+  std::uint32_t idle_m_count = 0;
+  std::int64_t reap_after_ns = 0;          // written before any M exists; 0: never
+  detail::atomic<std::uint32_t> spinning;  // changed by cas or under lock
+  m* timekeeper = nullptr;                 // the sleeping M that wakes for the earliest timer
+  std::int64_t timekeeper_when_ns = 0;
+  detail::atomic<m*> poller;  // the sleeping M that waits in the netpoller
+  std::uint32_t m_count = 0;
+  std::uint32_t m_wanted = 0;  // to be made by the starter thread
+  std::int64_t max_threads = 10'000;
+  m* ending = nullptr;   // their threads are about to be gone [threads-3]
+  m* free_ms = nullptr;  // records without a thread; linked by idle_next, as `ending`
+  note starter_note;
+  detail::atomic<std::uint32_t> starter_asleep;
+  std::uint32_t helper_threads = 0;  // sysmon and whatever else the runtime started
+  std::uint32_t plain_parked = 0;    // plain threads asleep in park()
+  std::uint64_t next_id = 2;         // 1 is the main goroutine
+  spawn_record* free_records = nullptr;
+
+  // Written with the world stopped (or before it first runs).
+  detail::atomic<std::int32_t> proc_count;  // GOMAXPROCS
+  p* all_ps[procs_max] = {};
+  detail::atomic<std::int32_t> p_allocated;  // all_ps[0 .. p_allocated) exist
+
+  // Stop of the world, src/sched/world.cpp.
+  detail::atomic<std::uint32_t> stop_requested;
+  bool stop_in_place = false;     // guarded by lock: may threads be parked to stop their P?
+  std::int32_t stop_waiting = 0;  // Ps still running; guarded by lock
+  note stop_note;
+
+  // sysmon, src/sched/sysmon.cpp.
+  detail::atomic<std::uint32_t> sysmon_asleep;
+  note sysmon_note;
+  detail::atomic<std::int64_t> coarse_now_ns;  // up to 10 ms old while anything runs
+
+  // What has happened so far; written by sysmon, handlers, blocking().
+  detail::atomic<std::uint64_t> announced_blocking;
+  detail::atomic<std::uint64_t> unannounced_blocking;
+  detail::atomic<std::uint64_t> preemptions;
+
+  // Goroutines started by threads without a P.
+  detail::atomic<std::int64_t> live_goroutines_elsewhere;
+  detail::atomic<std::uint32_t> main_running;  // run() is waiting for its main goroutine
+  detail::atomic<std::uint32_t> main_goexited;
+};
+
+extern scheduler sched;
+
+/// GOMAXPROCS. Acquire pairs with the release in resize_procs(): all_ps is filled up to it.
+inline int proc_count() noexcept { return sched.proc_count.load_acquire(); }
+
+// src/sched/current.cpp
+void start_runtime() noexcept;  // idempotent
+
+// src/sched/schedule.cpp
+void scheduler_loop(m& here) noexcept;  // g0; returns when the M ends
+void finish_switch() noexcept;
+
+// src/sched/queues.cpp
+void push_tail_overflow(p& here, runnable r) noexcept;
+inline void push_tail(p& here, runnable r) noexcept {  // overflow goes to the global queue
+  if (!here.queue.push(r)) [[unlikely]]
+    push_tail_overflow(here, r);
+}
+void push_next(p& here, runnable r) noexcept;  // what was next goes to the tail
+void push_unstarted(p& here, runnable r) noexcept;
+void submit_global(runnable r) noexcept;             // from anywhere, wakes
+runnable take_global(p& here, bool batch) noexcept;  // returns the first; the rest is queued
+
+// src/sched/idle.cpp
+const struct netpoller* the_netpoller() noexcept;       // null until the network is used
+bool network_is_watched() noexcept;                     // an M waits in the netpoller; a hint
+void queue_all(p& here, runnable_list& list) noexcept;  // at the tail; empties the list
+void wake_if_idle() noexcept;     // an idle P gets an M, unless one is searching already; a hint
+void wake_for_global() noexcept;  // the same after submitting to the global queue; never missed
+bool deadlocked_locked() noexcept;
+[[noreturn]] void report_deadlock() noexcept;
+
+// src/sched/search.cpp
+runnable find_runnable(m& here) noexcept;  // blocks; holds a P on return; 0: the M ends
+
+// src/sched/timers.cpp
+bool run_timers(p& whose, std::int64_t now_ns) noexcept;  // true if any fired
+std::int64_t earliest_timer() noexcept;
+void adopt_timers(detail::timer_heap& to, detail::timer_heap& from) noexcept;
+
+// src/sched/world.cpp
+void stop_here(m& here) noexcept;  // g0, holding a P, when stop_requested; returns holding one
+bool stop_the_world(std::int64_t timeout_ns) noexcept;
+void start_the_world() noexcept;
+void freeze_the_world(std::int64_t timeout_ns) noexcept;  // until thawed; others may still stop it
+void thaw_the_world() noexcept;
+void set_proc_count(int count) noexcept;  // stops it
+void wake_sysmon() noexcept;              // src/sched/idle.cpp
+
+// src/sched/procs.cpp
+void allocate_procs(int count) noexcept;     // not with the world stopped
+void resize_procs(int count) noexcept;       // world stopped; so many are allocated
+void empty_queues_locked(p& from) noexcept;  // into the global queue
+p* own_p() noexcept;  // inside gort, and under sched.lock or after it has been taken once
+
+// src/sched/spawn.cpp
+g* make_goroutine(p& here, spawn_record* record) noexcept;
+g* make_goroutine_without_p(spawn_record* record) noexcept;
+[[noreturn]] void end_goroutine(g& self) noexcept;
+void release_stack(p& here, g* dead) noexcept;
+void flush_caches(p& here) noexcept;  // world stopped
+spawn_record* make_main_record(void (*invoke)(spawn_record*), void* argument);
+
+void for_each_started(void (*f)(g&, void*), void* argument) noexcept;  // world stopped
+
+// src/sched/sysmon.cpp
+void sysmon_main(void*) noexcept;
+
+// src/sched/goroutine_local.cpp
+void destroy_locals(g& self) noexcept;
+
+}  // namespace gort::sched

@@ -1,0 +1,278 @@
+// Choosing the next G and switching to it.
+//
+// Problem: a goroutine that parks should hand the processor to the next one directly, in some ten
+// nanoseconds, without a detour over a scheduler stack; and nobody may starve.
+//
+// Life of a switch, in call order: park() -> leave() -> pick() -> switch_to() -> [other context]
+// finish_switch(). Where pick() finds nothing, the switch goes to g0, whose loop may block.
+//
+// Invariants
+//   [switch-1] finish_switch() runs first on every context that is switched to; it makes the one
+//              left behind available (on_cpu = 0) or, if that has ended, recycles its stack.
+//   [switch-2] Between picking a G and switching to it nothing blocks and nothing else is picked.
+//   [switch-3] No thread-local address lives across gort_switch: everything is reached through
+//              `self->m`, which whoever resumes `self` has written.
+//   [fair-1]   Every 61st pick of a P goes, in turn, to the head of the global queue and of its run
+//              queue; every 16th of these to the oldest of its nursery. So whatever others do, the
+//              head of a queue is at most 183 picks away from running and the oldest unstarted
+//              goroutine at most 976: two goroutines that wake each other cannot starve a third.
+//   [fair-2]   The other picks take what was readied last (`next`), else in turn one that has run
+//              before, the oldest, and one that has not, the newest.
+#include "sched/schedule.hpp"
+
+#include <gort/detail/park.hpp>
+
+#include "arch/context.hpp"
+#include "arch/pause.hpp"
+#include "base/sanitizer.hpp"
+#include "os/clock.hpp"
+#include "os/thread.hpp"
+#include "sched/current.hpp"
+#include "sched/hand_off.hpp"
+#include "sched/lock_thread.hpp"
+#include "sched/stack_trim.hpp"
+
+namespace gort::sched {
+
+// The rare things: a stop of the world, due timers, the global queue, the turn of those in line.
+[[gnu::noinline]] runnable pick_slow(p& here) noexcept {
+  here.picks_left = picks_per_poll;
+  // Relaxed: g0 looks again, under the lock.
+  if (sched.stop_requested.load_relaxed() != 0) return 0;
+  here.attention.store_relaxed(0);  // set again if anything arrives after this
+  if (here.timers.next_when_ns.load_relaxed() != detail::timer_heap::no_timer)
+    run_timers(here, os::monotonic_ns());
+  // [fair-1]. An empty source passes its turn on.
+  const unsigned turn = here.polls++;
+  if (turn % polls_per_nursery_turn == 0) {
+    if (runnable r = here.nursery.pop_oldest(); r != 0) return r;
+  }
+  const bool global_first = turn % 2 == 0;
+  if (global_first && sched.global_size.load_relaxed() != 0) {
+    if (runnable r = take_global(here, false); r != 0) return r;
+  }
+  if (runnable r = here.queue.pop(); r != 0) return r;
+  if (!global_first && sched.global_size.load_relaxed() != 0) {
+    if (runnable r = take_global(here, false); r != 0) return r;
+  }
+  if (runnable r = here.queue.take_next(); r != 0) return r;
+  return here.nursery.pop_newest();
+}
+
+namespace {
+
+[[gnu::noinline]] void wait_for_trim(g& to) noexcept {
+  end_trim_claim(to.trim, [] { os::yield_thread(); });
+}
+
+[[gnu::always_inline]] GORT_LEFT_BY_SWITCH inline void switch_to(m& here, g* self, g* to,
+                                                                 left_as how) noexcept {
+  here.previous = self;
+  here.previous_is = how;
+  to->m = &here;
+  to->on_cpu.store_relaxed(1);  // the release in finish_switch() publishes the next change
+  // Acquire pairs with the release in drop_if_parked() [trim-2].
+  if (to->trim.load_acquire() != trim_none) [[unlikely]]
+    wait_for_trim(*to);
+  to->status.store_relaxed(g_status::running);
+  here.current = to;
+
+  exception_globals* exceptions = here.exceptions;
+  self->caught_exceptions = exceptions->caught;
+  self->uncaught_exceptions = exceptions->uncaught;
+  exceptions->caught = to->caught_exceptions;
+  exceptions->uncaught = to->uncaught_exceptions;
+  self->saved_errno = *here.errno_address;
+  *here.errno_address = to->saved_errno;
+
+  arch::store_current_g(to);
+  const bool to_g0 = to == &here.g0;
+  base::before_switch(to->tsan_fiber, how == left_as::dead ? nullptr : &self->asan_fake_stack,
+                      to_g0 ? here.stack_low : to->stack_low,
+                      to_g0 ? here.stack_bytes : stack_usable_bytes(*to));
+  gort_switch(&self->saved_sp, to->saved_sp);
+  base::after_switch(self->asan_fake_stack);
+  finish_switch();
+}
+
+// On an M that serves one goroutine only [lock-2]: the next context is always g0.
+[[gnu::noinline]] GORT_LEFT_BY_SWITCH void leave_locked(m& here, g* self, runnable r,
+                                                        bool dead) noexcept {
+  if (r == to_runnable(self)) {  // readied before it had left
+    self->status.store_relaxed(g_status::running);
+    return;
+  }
+  here.next = r;  // g0 puts it back
+  left_as how = left_as::locked;
+  if (dead || self->os_thread_locks == 0) {  // the latter: [lock-4]
+    how = dead ? left_as::dead : left_as::saved;
+    here.ends = true;
+  }
+  switch_to(here, self, &here.g0, how);
+}
+
+// g0's turn on such an M: its goroutine has left. Null: the thread is to leave the scheduler.
+g* next_of_locked(m& here, runnable picked) noexcept {
+  if (picked != 0 && is_unstarted(picked))
+    push_unstarted(*here.held, picked);
+  else if (picked != 0)
+    push_next(*here.held, picked);
+  if (here.ends) return nullptr;
+  sleep_until_handed_over(here);
+  return here.locked;
+}
+
+}  // namespace
+
+void finish_switch() noexcept {
+  m& here = *arch::load_current_g()->m;
+  g* previous = here.previous;
+  if (here.previous_is != left_as::saved) [[unlikely]] {
+    if (here.previous_is == left_as::dead) release_stack(*here.held, previous);
+    return;
+  }
+  // Release pairs with the acquire in leave() and scheduler_loop(): the saved context is complete.
+  previous->on_cpu.store_release(0);
+}
+
+GORT_LEFT_BY_SWITCH void leave_for(g* self, runnable r, bool dead) noexcept {
+  m& here = *self->m;
+  if (here.locked != nullptr) [[unlikely]]
+    return leave_locked(here, self, r, dead);
+  g* to;
+  if (r == 0) {
+    to = &here.g0;
+  } else if (is_unstarted(r)) {
+    to = make_goroutine(*here.held, as_record(r));
+  } else {
+    to = as_g(r);
+    // Acquire pairs with the release in finish_switch(). Not yet saved, or its
+    // thread waits in place: g0 sees to it [g-2].
+    if (to != self && to->on_cpu.load_acquire() != 0) [[unlikely]] {
+      here.next = r;
+      to = &here.g0;
+    }
+  }
+  if (to == self) {  // readied before it had left
+    self->status.store_relaxed(g_status::running);
+    return;
+  }
+  switch_to(here, self, to, dead ? left_as::dead : left_as::saved);
+}
+
+void leave(g* self) noexcept {
+  p* mine = self->m->p_on_entry();
+  // Without a P [hand-1]: g0 finds one for this M, if there is anything for it to do.
+  leave_for(self, mine == nullptr ? 0 : pick(*mine), false);
+}
+
+void scheduler_loop(m& here) noexcept {
+  for (;;) {
+    runnable r = here.next;
+    here.next = 0;
+    g* to;
+    if (here.locked != nullptr) {
+      to = next_of_locked(here, r);
+      if (to == nullptr) return;
+      switch_to(here, &here.g0, to, left_as::saved);
+      continue;
+    }
+    if (r == 0) r = find_runnable(here);
+    if (r == 0) return;  // the M ends
+    if (is_unstarted(r)) {
+      to = make_goroutine(*here.held, as_record(r));
+    } else {
+      to = as_g(r);
+      constexpr unsigned spins_before_yield = 200;
+      std::uint32_t where;
+      // Acquire pairs with the release in finish_switch().
+      for (unsigned spins = 0; (where = to->on_cpu.load_acquire()) == on_cpu_here; ++spins) {
+        arch::pause();
+        if (spins > spins_before_yield) os::yield_thread();
+      }
+      if (where == on_cpu_only_there) {
+        hand_over(here, to);
+        continue;
+      }
+    }
+    switch_to(here, &here.g0, to, left_as::saved);
+  }
+}
+
+}  // namespace gort::sched
+
+namespace gort::detail {
+
+using namespace gort::sched;
+
+void park(wait_reason why) noexcept {
+  g* self = arch::load_current_g();
+  if (self == nullptr || self->kind != g_kind::goroutine) [[unlikely]]
+    return park_thread(current_g(), why);
+  inside_gort inside;
+  // Relaxed, all three: read by dumps with the world stopped; a dump may see the time up to a
+  // sysmon period early.
+  self->reason.store_relaxed(why);
+  self->status.store_relaxed(g_status::waiting);
+  self->waiting_since_ns.store_relaxed(sched::sched.coarse_now_ns.load_relaxed());
+  leave(self);
+  self->reason.store_relaxed(wait_reason::none);
+}
+
+void ready(g* target) noexcept {
+  if (target->kind != g_kind::goroutine) [[unlikely]]
+    return ready_thread(target);
+  inside_gort inside;
+  target->status.store_relaxed(g_status::runnable);
+  m* here = current_m();
+  p* mine = here == nullptr ? nullptr : here->p_on_entry();
+  if (mine != nullptr) [[likely]]
+    push_next(*mine, to_runnable(target));
+  else
+    submit_global(to_runnable(target));
+}
+
+void ready_tail(g* target) noexcept {
+  if (target->kind != g_kind::goroutine) [[unlikely]]
+    return ready_thread(target);
+  inside_gort inside;
+  target->status.store_relaxed(g_status::runnable);
+  m* here = current_m();
+  p* mine = here == nullptr ? nullptr : here->p_on_entry();
+  if (mine != nullptr) [[likely]] {
+    push_tail(*mine, to_runnable(target));
+    wake_if_idle();
+  } else {
+    submit_global(to_runnable(target));
+  }
+}
+
+void yield_now() noexcept {
+  g* self = arch::load_current_g();
+  if (self == nullptr || self->kind != g_kind::goroutine) [[unlikely]]
+    return os::yield_thread();
+  inside_gort inside;
+  if (self->m->p_on_entry() == nullptr && regain_p(self)) [[unlikely]]
+    return;
+  p& here = *self->m->held;
+  runnable other = 0;
+  if (here.queue.size() == 0 && !here.queue.has_next() && here.nursery.size() == 0 &&
+      here.attention.load_relaxed() == 0) {
+    if (sched::sched.global_size.load_relaxed() == 0) return;  // alone
+    other = take_global(here, true);
+  }
+  self->status.store_relaxed(g_status::runnable);
+  push_tail(here, to_runnable(self));
+  here.nursery_turn = false;  // after a yield it is the unstarted ones' turn
+  if (other == 0) other = pick(here);
+  if (other == to_runnable(self)) {
+    // A poll may give us our own turn back: not while somebody else could have it.
+    if (runnable unstarted = here.nursery.pop_newest(); unstarted != 0) {
+      push_tail(here, other);
+      other = unstarted;
+    }
+  }
+  leave_for(self, other, false);
+}
+
+}  // namespace gort::detail
