@@ -1,0 +1,202 @@
+#include "http/server_response.hpp"
+
+#include <stdexcept>
+#include <string>
+
+#include "http/text.hpp"
+
+namespace gort::http {
+
+namespace {
+
+std::span<const std::byte> bytes_of(std::string_view s) noexcept {
+  return std::as_bytes(std::span(s.data(), s.size()));
+}
+std::string_view text_of(std::span<const std::byte> s) noexcept {
+  return {reinterpret_cast<const char*>(s.data()), s.size()};
+}
+
+}  // namespace
+
+void server_response::put_status_line(int code) {
+  std::string& out = c_.x().out;
+  if (code == status::ok) {
+    out += c_.version_minor() == 0 ? "HTTP/1.0 200 OK\r\n" : "HTTP/1.1 200 OK\r\n";
+    return;
+  }
+  out += c_.version_minor() == 0 ? "HTTP/1.0 " : "HTTP/1.1 ";
+  append_decimal(out, static_cast<std::uint64_t>(code));
+  ((out += ' ') += status_text(code)) += "\r\n";
+}
+
+void server_response::write_header(int code) {
+  if (code < 100 || code > 999) throw std::invalid_argument("http: status code out of range");
+  if (status_ != 0) return;  // Go logs it and goes on
+  if (code > 101 && code < 200) {
+    if (c_.version_minor() == 0) return;
+    std::string& out = c_.x().out;
+    put_status_line(code);
+    for (const headers::field& f : header()) {
+      (((out += f.name) += ": ") += f.value) += "\r\n";
+    }
+    out += "\r\n";
+    std::error_code error;
+    c_.flush({}, error);
+    return;
+  }
+  status_ = code;
+}
+
+/// Ends the head. Everything about framing and the connection is decided here.
+void server_response::put_head(framing how, std::uint64_t length) {
+  std::string& out = c_.x().out;
+  framing_ = how;
+  c_.head_is_out();
+  put_status_line(status_);
+  bool has_type = false;
+  bool has_date = false;
+  bool has_connection = false;
+  for (const headers::field& f : header()) {
+    if (equal_fold(f.name, "Content-Length") || equal_fold(f.name, "Transfer-Encoding")) continue;
+    if (equal_fold(f.name, "Content-Type")) has_type = true;
+    if (equal_fold(f.name, "Date")) has_date = true;
+    if (equal_fold(f.name, "Connection")) {
+      has_connection = true;
+      if (list_has(f.value, "close")) c_.close_after_response();
+    }
+    (((out += f.name) += ": ") += f.value) += "\r\n";
+  }
+  if (how == framing::until_close) c_.close_after_response();
+  if (!has_date) ((out += "Date: ") += c_.date()) += "\r\n";
+  const bool has_body = how != framing::none && !(how == framing::length && length == 0);
+  if (!has_type && has_body && body_allowed()) {
+    out += "Content-Type: text/plain; charset=utf-8\r\n";
+  }
+  if (how == framing::length) {
+    out += "Content-Length: ";
+    append_decimal(out, length);
+    out += "\r\n";
+    declared_ = length;
+  } else if (how == framing::chunked) {
+    out += "Transfer-Encoding: chunked\r\n";
+  }
+  if (!has_connection) {
+    if (!c_.keep_alive()) {
+      out += "Connection: close\r\n";
+    } else if (c_.version_minor() == 0) {
+      out += "Connection: keep-alive\r\n";
+    }
+  }
+  out += "\r\n";
+}
+
+/// With the handler's own Content-Length if it has set one, else framed in the given way.
+void server_response::put_declared_or(framing how) {
+  if (!body_allowed()) return put_head(framing::none, 0);
+  const std::string_view text = header().get("Content-Length");
+  if (const auto length = parse_decimal(text)) return put_head(framing::length, *length);
+  if (how == framing::chunked && c_.version_minor() == 0) how = framing::until_close;
+  put_head(how, 0);
+}
+
+/// A part of the body behind the head, framed.
+void server_response::send(std::span<const std::byte> part, std::error_code& error) {
+  if (part.empty() || c_.is_head()) return;
+  std::string& out = c_.x().out;
+  const bool chunked = framing_ == framing::chunked;
+  if (chunked) {
+    append_hex(out, part.size());
+    out += "\r\n";
+  }
+  if (part.size() <= short_body_max) {
+    out += text_of(part);
+  } else {
+    c_.flush(part, error);
+  }
+  if (chunked) out += "\r\n";
+  if (out.size() > 4 * short_body_max) c_.flush({}, error);
+}
+
+void server_response::write(std::span<const std::byte> part, std::error_code& error) {
+  error = failed_;
+  if (error) return;
+  if (status_ == 0) status_ = status::ok;
+  if (part.empty()) return;
+  if (!body_allowed()) {
+    error = errc::body_not_allowed;
+    return;
+  }
+  written_ += part.size();
+  std::string& body = c_.x().body;
+  if (framing_ == framing::open) {
+    const bool declared = header().has("Content-Length");
+    if (!declared && body.size() + part.size() <= short_body_max) {
+      body += text_of(part);
+      return;
+    }
+    put_declared_or(framing::chunked);
+    if (!body.empty()) {
+      send(bytes_of(body), error);
+      body.clear();
+    }
+  }
+  if (framing_ == framing::length && written_ > declared_) {
+    // What is too much would be read as the next response.
+    written_ -= part.size();
+    error = errc::content_length;
+    return;
+  }
+  if (!error) send(part, error);
+  failed_ = error;
+}
+
+void server_response::flush(std::error_code& error) {
+  error = failed_;
+  if (error) return;
+  if (status_ == 0) status_ = status::ok;
+  if (framing_ == framing::open) {
+    put_declared_or(framing::chunked);
+    std::string& body = c_.x().body;
+    send(bytes_of(body), error);
+    body.clear();
+  }
+  if (!error) c_.flush({}, error);
+  failed_ = error;
+}
+
+void server_response::restart() {
+  status_ = 0;
+  written_ = 0;
+  failed_.clear();
+  header().clear();
+  c_.x().body.clear();
+}
+
+bool server_response::finish(std::error_code& error) {
+  error = failed_;
+  if (error) return false;
+  if (status_ == 0) status_ = status::ok;
+  std::string& out = c_.x().out;
+  if (framing_ == framing::open) {
+    if (!c_.drain_body()) c_.close_after_response();  // early enough to say so
+    std::string& body = c_.x().body;
+    const bool declared = header().has("Content-Length");
+    if (declared || !body_allowed()) {
+      put_declared_or(framing::none);
+    } else if (c_.is_head() && body.empty()) {
+      put_head(framing::none, 0);  // how long it would be, the handler has not said
+    } else {
+      put_head(framing::length, body.size());
+      if (!c_.is_head()) out += body;
+    }
+    body.clear();
+  }
+  if (framing_ == framing::chunked && !c_.is_head()) out += "0\r\n\r\n";
+  if (framing_ == framing::length && !c_.is_head() && written_ != declared_) {
+    c_.flush({}, error);
+    return false;
+  }
+  return true;
+}
+
+}  // namespace gort::http
