@@ -1,0 +1,59 @@
+"""The table of delays: how long others wait for a goroutine that computes or blocks, and how long a
+stop of the world takes while all compute. For bench/run."""
+import json
+import os
+import statistics
+import subprocess
+
+# row, procs, what it is, bounds in us that gort must keep: of the median, of p99, of the worst
+ROWS = [
+    ("beside_computing", 1, "beside one that computes: lateness", (20_000, None, 50_000)),
+    ("beside_blocking", 1, "beside one that blocks its thread: lateness", (None, 20_000, None)),
+    ("stop_the_world", 2, "stop of the world, all compute", (None, 200, None)),
+]
+FIGURES = ("median_us", "p99_us", "worst_us")
+
+
+def run_once(program, row, procs):
+    out = subprocess.run([program, row, "--procs", str(procs)], stdout=subprocess.PIPE, text=True,
+                         timeout=600)
+    if out.returncode != 0:
+        raise SystemExit(f"{program} {row} --procs {procs}: exit status {out.returncode}")
+    return json.loads(out.stdout.strip().splitlines()[-1])
+
+
+def cell(runs):
+    """Median over the rounds of each figure."""
+    if not runs:
+        return "none"
+    return " / ".join(f"{statistics.median(r[f] for r in runs):.0f}" for f in FIGURES)
+
+
+def measure(build, go, rounds, wanted):
+    """Prints the table; returns (rows for the report, how many missed, how many there are)."""
+    rows = [r for r in ROWS if wanted in r[0]]
+    ours = os.path.join(build, "bench_delays")
+    if not rows or not os.access(ours, os.X_OK):
+        return [], 0, 0
+    report = []
+    missed = 0
+    print()
+    print(f"Delays in us; each cell: median / 99th percentile / worst of a run, median of {rounds} "
+          "runs")
+    print()
+    print("| row | P | gort | Go | bounds | |")
+    print("|---|---|---|---|---|---|")
+    for row, procs, what, bounds in rows:
+        runs = {"gort": [], "go": []}
+        for _ in range(rounds):
+            runs["gort"].append(run_once(ours, row, procs))
+            if go:
+                runs["go"].append(run_once(go, row, procs))
+        got = [statistics.median(r[f] for r in runs["gort"]) for f in FIGURES]
+        met = all(b is None or g <= b for g, b in zip(got, bounds))
+        missed += not met
+        shown = " / ".join("-" if b is None else str(b) for b in bounds)
+        print(f"| {what} | {procs} | {cell(runs['gort'])} | {cell(runs['go'])} | {shown} "
+              f"| {'met' if met else 'NOT met'} |")
+        report.append({"row": row, "procs": procs, **runs, "bounds_us": bounds, "met": met})
+    return report, missed, len(rows)

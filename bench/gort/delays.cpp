@@ -1,0 +1,141 @@
+// How long goroutines wait for one that does not cooperate: it computes, or blocks its thread in
+// code that knows nothing of gort; and how long a stop of the world takes while all compute. Twins:
+// bench/peers/go/delays.go.
+//
+//   bench_delays ROW --procs N      prints one line of JSON, with times in microseconds
+#include <unistd.h>
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <functional>
+#include <map>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <gort/go.hpp>
+#include <gort/runtime.hpp>
+#include <gort/time.hpp>
+#include <gort/wait_group.hpp>
+
+#include "sched/proc.hpp"
+
+namespace {
+
+using clock_type = std::chrono::steady_clock;
+using namespace std::chrono_literals;
+
+double us_since(clock_type::time_point start) {
+  return std::chrono::duration<double, std::micro>(clock_type::now() - start).count();
+}
+
+// How late `count` sleeps of 1 ms end.
+std::vector<double> late_sleeps(int count) {
+  std::vector<double> late_us;
+  for (int i = 0; i < count; ++i) {
+    const auto due = clock_type::now() + 1ms;
+    gort::sleep(1ms);
+    late_us.push_back(us_since(due));
+  }
+  return late_us;
+}
+
+// A goroutine per P computes for ever.
+template <class F>
+std::vector<double> while_all_compute(F measure) {
+  std::atomic<bool> stop{false};
+  gort::wait_group all;
+  const int procs = gort::runtime::gomaxprocs(0);
+  for (int i = 0; i < procs; ++i) {
+    all.go([&] {
+      while (!stop.load(std::memory_order_relaxed)) {
+      }
+    });
+  }
+  std::vector<double> samples_us = measure();
+  stop.store(true, std::memory_order_relaxed);
+  all.wait();
+  return samples_us;
+}
+
+std::vector<double> beside_computing() {
+  return while_all_compute([] { return late_sleeps(300); });
+}
+
+// Each P's goroutine blocks its thread in read() for 50 ms, again and again; the writer is a plain
+// thread.
+std::vector<double> beside_blocking() {
+  std::atomic<bool> stop{false};
+  gort::wait_group all;
+  const int procs = gort::runtime::gomaxprocs(0);
+  int ends[2];
+  if (pipe(ends) != 0) return {};
+  for (int i = 0; i < procs; ++i) {
+    all.go([&] {
+      char byte = 0;
+      while (!stop.load(std::memory_order_relaxed)) {
+        if (read(ends[0], &byte, 1) != 1) return;
+      }
+    });
+  }
+  std::thread writer([&] {
+    while (!stop.load(std::memory_order_relaxed)) {
+      std::this_thread::sleep_for(50ms);
+      for (int i = 0; i < procs; ++i) {
+        if (write(ends[1], "x", 1) != 1) return;
+      }
+    }
+    const std::string last(64, 'x');
+    if (write(ends[1], last.data(), last.size()) < 0) return;
+  });
+  std::vector<double> samples_us = late_sleeps(300);
+  stop.store(true, std::memory_order_relaxed);
+  all.wait();
+  writer.join();
+  close(ends[0]);
+  close(ends[1]);
+  return samples_us;
+}
+
+// From the decision to stop until no goroutine runs.
+std::vector<double> stop_the_world() {
+  return while_all_compute([] {
+    std::vector<double> samples_us;
+    for (int i = 0; i < 500; ++i) {
+      gort::sleep(1ms);
+      const auto start = clock_type::now();
+      gort::sched::stop_the_world(-1);
+      samples_us.push_back(us_since(start));
+      gort::sched::start_the_world();
+    }
+    return samples_us;
+  });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::map<std::string, std::function<std::vector<double>()>> rows = {
+      {"beside_computing", beside_computing},
+      {"beside_blocking", beside_blocking},
+      {"stop_the_world", stop_the_world},
+  };
+  const auto row = argc == 4 ? rows.find(argv[1]) : rows.end();
+  if (row == rows.end() || std::strcmp(argv[2], "--procs") != 0) {
+    std::fprintf(stderr, "usage: %s ROW --procs N; rows:", argv[0]);
+    for (const auto& each : rows) std::fprintf(stderr, " %s", each.first.c_str());
+    std::fprintf(stderr, "\n");
+    return 1;
+  }
+  return gort::run([&] {
+    gort::runtime::gomaxprocs(std::stoi(argv[3]));
+    std::vector<double> us = row->second();
+    std::sort(us.begin(), us.end());
+    std::printf(
+        "{\"row\": \"%s\", \"procs\": %s, \"median_us\": %.1f, \"p99_us\": %.1f, \"worst_us\": "
+        "%.1f}\n",
+        argv[1], argv[3], us[us.size() / 2], us[us.size() * 99 / 100], us.back());
+  });
+}

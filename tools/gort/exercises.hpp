@@ -1,0 +1,63 @@
+// The guide's exercises that exist so far: what is run, what the guide asks for, what is said about
+// the result. Data, and the judgement of each.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cpu_cgroup.hpp"
+#include "measurement.hpp"
+
+namespace tool {
+
+/// One program of an exercise, with its arguments.
+struct variant {
+  std::string label;
+  std::string program;
+  std::vector<std::string> arguments = {};
+  int expected_status = 0;
+};
+
+struct result {
+  series runs;
+  throttling held;   // sums over all runs, where a quota is in force
+  std::string said;  // on standard error, by the last run
+};
+
+/// In the order of exercise::variants; the first is `before`.
+using results = std::vector<result>;
+
+struct verdict {
+  bool met = false;
+  std::string measured;          // short: "6.2x"
+  std::vector<std::string> why;  // what the numbers say, in whole sentences; measured, not supposed
+};
+
+/// A measured figure worth a column.
+struct column {
+  std::string key;
+  std::string title;
+};
+
+struct exercise {
+  int number;
+  std::string title;
+  std::string target;  // as a short phrase
+  std::vector<variant> variants;
+  column shown;  // of each run, as it ends; the figure that the target is about
+  std::vector<column> columns;
+  verdict (*judge)(const exercise&, const results&);
+  bool needs_quota = false;
+  int rounds_max = 1000;  // where more tell nothing
+};
+
+const std::vector<exercise>& all_exercises();
+const exercise* find_exercise(int number);
+
+/// The quota that an exercise with needs_quota runs under: an eighth of the CPUs, at least one.
+double lab_quota_cpus();
+
+/// "%.Nf" of a number.
+std::string fixed(double value, int decimals);
+
+}  // namespace tool

@@ -1,0 +1,225 @@
+#include "lab.hpp"
+
+#include <unistd.h>
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <optional>
+#include <stdexcept>
+#include <string>
+
+#include "exercises.hpp"
+#include "process.hpp"
+
+namespace tool {
+
+namespace {
+
+struct finding {
+  int status = status_met;
+  std::string skipped;  // why
+  verdict said;
+};
+
+const char* word_for(int status) {
+  switch (status) {
+    case status_met: return "met";
+    case status_not_met: return "NOT met";
+    case status_skipped: return "SKIPPED";
+    default: return "FAILED";
+  }
+}
+
+// Fields padded to a width; the text is ASCII.
+std::string left(std::string text, std::size_t width) {
+  if (text.size() < width) text.append(width - text.size(), ' ');
+  return text;
+}
+std::string right(std::string text, std::size_t width) {
+  if (text.size() < width) text.insert(0, width - text.size(), ' ');
+  return text;
+}
+
+void print_indented(const std::string& text) {
+  std::size_t start = 0;
+  while (start < text.size()) {
+    std::size_t end = text.find('\n', start);
+    if (end == text.npos) end = text.size();
+    std::printf("    %s\n", text.substr(start, end - start).c_str());
+    start = end + 1;
+  }
+}
+
+measurement run_variant(const variant& what, const lab_options& options,
+                        const std::filesystem::path& cgroup_procs, result& into) {
+  const auto path = options.programs / what.program;
+  if (access(path.c_str(), X_OK) != 0) {
+    throw std::runtime_error("no program " + path.string() +
+                             "; build the target `programs`, or say --programs DIR");
+  }
+  outcome ran = run_program(path, what.arguments, cgroup_procs);
+  if (ran.status != what.expected_status) {
+    throw std::runtime_error(what.program + " ended with status " + std::to_string(ran.status) +
+                             ", not " + std::to_string(what.expected_status) + "\n" +
+                             ran.standard_error);
+  }
+  into.said = std::move(ran.standard_error);
+  return parse_measurement(ran.standard_out);
+}
+
+// One round: each variant once, in turn, so that a slow moment of the machine hits them all.
+void run_round(const exercise& what, const lab_options& options, results& into) {
+  for (std::size_t i = 0; i < what.variants.size(); ++i) {
+    std::optional<cpu_cgroup> group;
+    std::filesystem::path procs;
+    if (what.needs_quota) {
+      group.emplace(lab_quota_cpus());
+      if (!group->made()) throw std::runtime_error("no cgroup any more: " + group->why());
+      procs = group->procs();
+    }
+    const measurement measured = run_variant(what.variants[i], options, procs, into[i]);
+    if (group) {
+      const throttling now = group->read();
+      into[i].held.periods += now.periods;
+      into[i].held.throttled += now.throttled;
+      into[i].held.held_back_ms += now.held_back_ms;
+    }
+    const auto value = measured.find(what.shown.key);
+    if (value == measured.end())
+      throw std::runtime_error("measurement: " + what.variants[i].program + " did not say " +
+                               what.shown.key);
+    std::printf("%s %s %s", i == 0 ? " " : ",", what.variants[i].label.c_str(),
+                fixed(value->second, 1).c_str());
+    std::fflush(stdout);
+    into[i].runs.add(measured);
+  }
+  std::printf("  (%s)\n", what.shown.title.c_str());
+}
+
+std::string reason_to_skip(const exercise& what) {
+  if (!what.needs_quota) return {};
+  if (sysconf(_SC_NPROCESSORS_ONLN) < 2) return "a quota below the machine's CPUs needs two CPUs";
+  const cpu_cgroup trial(lab_quota_cpus());
+  return trial.made() ? std::string() : trial.why();
+}
+
+void print_results(const exercise& what, const results& all) {
+  constexpr std::size_t label_width = 18, width = 14;
+  std::string head = left("  median", label_width);
+  for (const column& each : what.columns) head += right(each.title, width);
+  std::printf("\n%s\n", head.c_str());
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    std::string line = left("  " + what.variants[i].label, label_width);
+    for (const column& each : what.columns) {
+      const double value = all[i].runs.median(each.key);
+      line += right(fixed(value, value == static_cast<int>(value) ? 0 : 2), width);
+    }
+    std::printf("%s\n", line.c_str());
+  }
+}
+
+// Neighbors make every figure worse, and not evenly.
+void note_load() {
+  double load = 0;
+  const auto cpus = static_cast<double>(sysconf(_SC_NPROCESSORS_ONLN));
+  if (getloadavg(&load, 1) == 1 && load > cpus / 2) {
+    std::printf("  note: the load average is %.1f on %.0f CPUs: expect noise\n", load, cpus);
+  }
+}
+
+finding run_one(const exercise& what, const lab_options& options) {
+  finding out;
+  std::printf("exercise %d: %s\n  target: %s\n", what.number, what.title.c_str(),
+              what.target.c_str());
+  std::fflush(stdout);
+  out.skipped = reason_to_skip(what);
+  if (!out.skipped.empty()) {
+    out.status = status_skipped;
+    std::printf("  SKIPPED: %s\n\n", out.skipped.c_str());
+    return out;
+  }
+  if (what.needs_quota) {
+    std::printf("  CPU quota: %s of %ld CPUs, by a cgroup of its own\n",
+                fixed(lab_quota_cpus(), 0).c_str(), sysconf(_SC_NPROCESSORS_ONLN));
+  }
+  note_load();
+  results all(what.variants.size());
+  const int rounds = std::min(options.rounds, what.rounds_max);
+  try {
+    for (int round = 1; round <= rounds; ++round) {
+      std::printf("  round %d/%d:", round, rounds);
+      std::fflush(stdout);
+      run_round(what, options, all);
+    }
+  } catch (const std::exception& error) {
+    out.status = status_failed;
+    out.said.measured = "-";
+    std::printf("\n  FAILED: %s\n\n", error.what());
+    return out;
+  }
+  print_results(what, all);
+  if (!all[0].said.empty()) {
+    std::printf("\n  before said:\n");
+    print_indented(all[0].said);
+  }
+  out.said = what.judge(what, all);
+  out.status = out.said.met ? status_met : status_not_met;
+  std::printf("\n");
+  for (const std::string& each : out.said.why) std::printf("  - %s\n", each.c_str());
+  std::printf("  measured: %s; target: %s; %s\n\n", out.said.measured.c_str(), what.target.c_str(),
+              word_for(out.status));
+  std::fflush(stdout);
+  return out;
+}
+
+void print_row(const std::string& number, const std::string& title, const std::string& target,
+               const std::string& measured, const std::string& met) {
+  std::printf("%s  %s%s%s%s\n", right(number, 2).c_str(), left(title, 50).c_str(),
+              left(target, 40).c_str(), left(measured, 24).c_str(), met.c_str());
+}
+
+}  // namespace
+
+int lab_list() {
+  for (const exercise& each : all_exercises()) {
+    std::printf("%2d  %s\n      target: %s%s\n", each.number, each.title.c_str(),
+                each.target.c_str(), each.needs_quota ? "; needs a writable cpu cgroup" : "");
+  }
+  return status_met;
+}
+
+int lab_run(int number, const lab_options& options) {
+  const exercise* what = find_exercise(number);
+  if (what == nullptr) {
+    std::fprintf(stderr, "gort lab: no exercise %d; see `gort lab list`\n", number);
+    return status_failed;
+  }
+  return run_one(*what, options).status;
+}
+
+int lab_table(const lab_options& options, bool strict) {
+  std::vector<finding> found;
+  for (const exercise& each : all_exercises()) found.push_back(run_one(each, options));
+  int status = status_met;
+  bool skipped = false;
+  print_row("", "exercise", "target", "measured", "");
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    const exercise& what = all_exercises()[i];
+    print_row(std::to_string(what.number), what.title, what.target, found[i].said.measured,
+              word_for(found[i].status));
+    if (found[i].status == status_failed) status = status_failed;
+    if (found[i].status == status_not_met && strict && status == status_met)
+      status = status_not_met;
+    skipped = skipped || found[i].status == status_skipped;
+  }
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    if (found[i].skipped.empty()) continue;
+    std::printf("SKIPPED %d: %s\n", all_exercises()[i].number, found[i].skipped.c_str());
+  }
+  std::printf("every figure was measured in this run; medians of %d rounds\n", options.rounds);
+  if (status == status_met && strict && skipped) return status_skipped;
+  return status;
+}
+
+}  // namespace tool
