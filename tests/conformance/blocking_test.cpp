@@ -1,0 +1,275 @@
+// A goroutine that blocks its thread in code that knows nothing of gort: with one P, all others go
+// on, and the blocked call is not disturbed.
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <resolv.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <iterator>
+#include <mutex>
+#include <string>
+
+#include <gort/blocking.hpp>
+#include <gort/chan.hpp>
+#include <gort/debug.hpp>
+#include <gort/go.hpp>
+#include <gort/runtime.hpp>
+#include <gort/sync.hpp>
+#include <gort/time.hpp>
+
+#include "support/run.hpp"
+
+namespace gort {
+namespace {
+
+using namespace std::chrono_literals;
+using clock = std::chrono::steady_clock;
+
+// Runs `block` on a goroutine of one P. Another one must have had `turns` sleeps of 1 ms before
+// `unblock` is called (on it): were the P not handed on, the test would hang. Returns how often a P
+// was taken from a thread unasked.
+template <class Block, class Unblock>
+std::uint64_t while_others_go_on(int turns, Block block, Unblock unblock) {
+  std::uint64_t taken = 0;
+  test::with_procs(1, [&] {
+    const std::uint64_t before = debug::read_scheduler_counts().unannounced_blocking;
+    wait_group all;
+    all.go(block);
+    all.go([&] {
+      for (int i = 0; i < turns; ++i) gort::sleep(1ms);
+      unblock();
+    });
+    all.wait();
+    taken = debug::read_scheduler_counts().unannounced_blocking - before;
+  });
+  return taken;
+}
+
+TEST(blocking, a_pipe_read_sees_no_eintr) {
+  int ends[2];
+  ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+  ssize_t got = 0;
+  int error = 0;
+  const std::uint64_t taken = while_others_go_on(
+      20,
+      [&] {
+        char byte = 0;
+        got = read(ends[0], &byte, 1);
+        error = errno;
+      },
+      [&] { EXPECT_EQ(write(ends[1], "x", 1), 1); });
+  EXPECT_EQ(got, 1) << error;
+  EXPECT_GE(taken, 1U);
+  close(ends[0]);
+  close(ends[1]);
+}
+
+TEST(blocking, a_sleep_of_the_thread_is_not_interrupted) {
+  // nanosleep() is never restarted after a signal handler, so it would tell.
+  timespec rest{};
+  int result = -1;
+  while_others_go_on(
+      5,
+      [&] {
+        const timespec time{0, 100'000'000};
+        result = nanosleep(&time, &rest);
+      },
+      [] {});
+  EXPECT_EQ(result, 0);
+  EXPECT_EQ(rest.tv_nsec, 0);
+}
+
+TEST(blocking, a_std_mutex_held_across_a_channel_operation) {
+  std::mutex lock;
+  bool first_is_through = false;
+  test::with_procs(1, [&] {
+    auto gate = make_chan<int>();
+    auto held = make_chan<int>();
+    wait_group all;
+    all.go([&] {
+      lock.lock();
+      held.close();
+      gate.recv();  // parks with the lock held
+      first_is_through = true;
+      lock.unlock();
+    });
+    all.go([&] {
+      held.recv();
+      const std::lock_guard guard(lock);  // blocks the thread
+      EXPECT_TRUE(first_is_through);
+    });
+    all.go([&] {
+      for (int i = 0; i < 20; ++i) gort::sleep(1ms);
+      gate.close();
+    });
+    all.wait();
+  });
+}
+
+TEST(blocking, flock) {
+  char name[] = "/tmp/gort-flock-XXXXXX";
+  const int mine = mkostemp(name, O_CLOEXEC);
+  const int other = open(name, O_RDWR | O_CLOEXEC);
+  ASSERT_GE(mine, 0);
+  ASSERT_GE(other, 0);
+  ASSERT_EQ(flock(other, LOCK_EX), 0);
+  int result = -1;
+  while_others_go_on(
+      20, [&] { result = flock(mine, LOCK_EX); }, [&] { flock(other, LOCK_UN); });
+  EXPECT_EQ(result, 0);
+  close(mine);
+  close(other);
+  unlink(name);
+}
+
+// Answers one query for an IPv4 address with 192.0.2.7, when told to.
+class late_name_server {
+ public:
+  late_name_server() : socket_(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in own{};
+    own.sin_family = AF_INET;
+    own.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof(own);
+    EXPECT_EQ(bind(socket_, reinterpret_cast<sockaddr*>(&own), size), 0);
+    EXPECT_EQ(getsockname(socket_, reinterpret_cast<sockaddr*>(&own), &size), 0);
+    address = own;
+  }
+  ~late_name_server() { close(socket_); }
+  late_name_server(const late_name_server&) = delete;
+  late_name_server& operator=(const late_name_server&) = delete;
+
+  /// Blocks the calling thread until the query is there.
+  void answer() {
+    unsigned char text[512];
+    sockaddr_in from{};
+    socklen_t size = sizeof(from);
+    const ssize_t got =
+        recvfrom(socket_, text, sizeof(text), 0, reinterpret_cast<sockaddr*>(&from), &size);
+    ASSERT_GT(got, 12);
+    text[2] = 0x81;  // a response,
+    text[3] = 0x80;  // without an error,
+    text[7] = 1;     // with one answer,
+    text[11] = 0;    // and nothing else
+    auto length = static_cast<std::size_t>(got);
+    for (std::size_t at = 12; at + 5 < length; at += text[at] + std::size_t{1}) {
+      if (text[at] == 0) length = at + 5;  // cut off what follows the question
+    }
+    constexpr unsigned char record[] = {0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 7};
+    std::copy(std::begin(record), std::end(record), text + length);
+    EXPECT_GT(
+        sendto(socket_, text, length + sizeof(record), 0, reinterpret_cast<sockaddr*>(&from), size),
+        0);
+  }
+
+  sockaddr_in address{};
+
+ private:
+  int socket_;
+};
+
+TEST(blocking, getaddrinfo) {
+  late_name_server server;
+  int result = -1;
+  in_addr_t found = 0;
+  while_others_go_on(
+      20,
+      [&] {
+        // The resolver's settings belong to the thread, and nothing here changes that.
+        ASSERT_EQ(res_init(), 0);
+        _res.nscount = 1;
+        _res.nsaddr_list[0] = server.address;
+        _res.retrans = 30;
+        addrinfo hints{};
+        hints.ai_family = AF_INET;
+        hints.ai_socktype = SOCK_STREAM;
+        addrinfo* list = nullptr;
+        result = ::getaddrinfo("late.example.", nullptr, &hints, &list);
+        if (result == 0) found = reinterpret_cast<sockaddr_in*>(list->ai_addr)->sin_addr.s_addr;
+        if (list != nullptr) freeaddrinfo(list);
+      },
+      [&] { server.answer(); });
+  EXPECT_EQ(result, 0) << gai_strerror(result);
+  EXPECT_EQ(found, htonl(0xc0000207));
+}
+
+TEST(blocking, announced) {
+  test::with_procs(1, [] {
+    const std::uint64_t before = debug::read_scheduler_counts().announced_blocking;
+    int ends[2];
+    ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+    wait_group all;
+    all.go([&] {
+      char byte = 0;
+      const ssize_t got = blocking([&] { return read(ends[0], &byte, 1); });
+      EXPECT_EQ(got, 1);
+    });
+    all.go([&] {
+      for (int i = 0; i < 20; ++i) gort::sleep(1ms);
+      EXPECT_EQ(write(ends[1], "x", 1), 1);
+    });
+    all.wait();
+    EXPECT_THROW(blocking([]() -> int { throw std::string("through"); }), std::string);
+    EXPECT_EQ(debug::read_scheduler_counts().announced_blocking, before + 2);
+    close(ends[0]);
+    close(ends[1]);
+  });
+  EXPECT_EQ(blocking([] { return 3; }), 3);  // on a plain thread
+}
+
+TEST(blocking, many_at_once_and_each_returns_to_work) {
+  test::with_procs(2, [] {
+    constexpr int many = 100;
+    int ends[2];
+    ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+    auto results = make_chan<int>();
+    for (int i = 0; i < many; ++i) {
+      go([&, i] {
+        char byte = 0;
+        const ssize_t got = i % 2 == 0 ? read(ends[0], &byte, 1)
+                                       : blocking([&] { return read(ends[0], &byte, 1); });
+        results.send(got == 1 ? 1 : 1000);
+      });
+    }
+    for (int i = 0; i < 10; ++i) gort::sleep(1ms);
+    const std::string bytes(many, 'x');
+    ASSERT_EQ(write(ends[1], bytes.data(), bytes.size()), many);
+    int sum = 0;
+    for (int i = 0; i < many; ++i) sum += *results.recv();
+    EXPECT_EQ(sum, many);
+    close(ends[0]);
+    close(ends[1]);
+  });
+}
+
+// A thread that comes back from a blocking call without a P and computes on is bounded too.
+TEST(blocking, one_that_returns_and_computes_shares_the_processor) {
+  test::with_procs(1, [] {
+    std::atomic<bool> stop{false};
+    wait_group all;
+    for (int i = 0; i < 3; ++i) {
+      all.go([&] {
+        const timespec time{0, 30'000'000};
+        nanosleep(&time, nullptr);
+        std::uint64_t n = 0;
+        while (!stop.load(std::memory_order_relaxed)) {
+          n = n + 1;
+          if (n % 1000 == 0) clock::now();
+        }
+      });
+    }
+    for (int i = 0; i < 50; ++i) gort::sleep(1ms);
+    stop.store(true, std::memory_order_relaxed);
+    all.wait();
+  });
+}
+
+}  // namespace
+}  // namespace gort

@@ -1,0 +1,221 @@
+// The lab judges what the programs measure: here the programs are scripts, so that what they say
+// and how they end is known, and the verdict must follow.
+#include <sys/wait.h>
+#include <unistd.h>
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "support/skip.hpp"
+
+namespace {
+
+namespace fs = std::filesystem;
+using testing::ContainsRegex;
+using testing::HasSubstr;
+using testing::Not;
+
+struct ran {
+  int status = -1;
+  std::string text;  // standard output and error
+};
+
+ran run_shell(const std::string& command) {
+  ran out;
+  std::FILE* from = popen((command + " 2>&1").c_str(), "r");
+  if (from == nullptr) return out;
+  std::array<char, 4096> buffer;
+  while (std::fgets(buffer.data(), buffer.size(), from) != nullptr) out.text += buffer.data();
+  const int status = pclose(from);
+  out.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  return out;
+}
+
+class lab_command : public testing::Test {
+ protected:
+  static std::string gort() { return std::string(GORT_BINARY_DIR) + "/gort"; }
+
+  void SetUp() override {
+    if (!fs::exists(gort())) GORT_SKIP("the gort command is not part of this build");
+    std::string pattern = (fs::temp_directory_path() / "gort-lab-test-XXXXXX").string();
+    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
+    folder_ = pattern;
+  }
+  void TearDown() override {
+    if (!folder_.empty()) fs::remove_all(folder_);
+  }
+
+  // A program that notes that it ran, says `line` and ends with `status`.
+  void script(const std::string& name, const std::string& line, int status = 0) {
+    const fs::path path = folder_ / name;
+    std::ofstream(path) << "#!/bin/sh\necho \"" << name << " $*\" >> '"
+                        << (folder_ / "log").string() << "'\necho '" << line << "'\nexit " << status
+                        << "\n";
+    fs::permissions(path, fs::perms::owner_all);
+  }
+
+  ran lab(const std::string& arguments) {
+    return run_shell(gort() + " lab " + arguments + " --programs " + folder_.string());
+  }
+
+  std::string log() {
+    std::ostringstream text;
+    text << std::ifstream(folder_ / "log").rdbuf();
+    return text.str();
+  }
+
+  fs::path folder_;
+};
+
+TEST_F(lab_command, says_its_version_and_lists) {
+  const ran version = run_shell(gort() + " --version");
+  EXPECT_EQ(version.status, 0);
+  EXPECT_THAT(version.text, ContainsRegex("^gort [0-9]+\\.[0-9]+"));
+  const ran list = run_shell(gort() + " lab list");
+  EXPECT_EQ(list.status, 0);
+  for (const char* line : {" 1  ", " 2  ", " 7  ", " 9  ", "14  "})
+    EXPECT_THAT(list.text, HasSubstr(line));
+}
+
+TEST_F(lab_command, met_follows_the_measured_ratio) {
+  script("02_yield_in_hot_loop_before", R"({"elapsed_ms": 750, "ns_per_iteration": 7.5})");
+  script("02_yield_in_hot_loop_after", R"({"elapsed_ms": 100, "ns_per_iteration": 1})");
+  const ran fast = lab("run 2");
+  EXPECT_EQ(fast.status, 0) << fast.text;
+  EXPECT_THAT(fast.text, HasSubstr("measured: 7.5x; target: at least 5x faster; met\n"));
+
+  script("02_yield_in_hot_loop_after", R"({"elapsed_ms": 160, "ns_per_iteration": 1.6})");
+  const ran slow = lab("run 2");
+  EXPECT_EQ(slow.status, 1) << slow.text;
+  EXPECT_THAT(slow.text, HasSubstr("measured: 4.7x; target: at least 5x faster; NOT met\n"));
+}
+
+TEST_F(lab_command, takes_turns) {
+  script("02_yield_in_hot_loop_before", R"({"elapsed_ms": 9, "ns_per_iteration": 9})");
+  script("02_yield_in_hot_loop_after", R"({"elapsed_ms": 1, "ns_per_iteration": 1})");
+  lab("run 2 --rounds 2");
+  EXPECT_EQ(log(),
+            "02_yield_in_hot_loop_before \n02_yield_in_hot_loop_after \n"
+            "02_yield_in_hot_loop_before \n02_yield_in_hot_loop_after \n");
+}
+
+TEST_F(lab_command, the_better_of_two_ways_counts) {
+  script(
+      "07_bounded_pool_before",
+      R"({"elapsed_ms": 100, "peak_rss_mib": 20, "gomaxprocs": 2, "task_ns": 1, "ideal_ms": 30})");
+  // One script for both: "pool" is slow, "errgroup" is fast.
+  std::ofstream(folder_ / "07_bounded_pool_after")
+      << "#!/bin/sh\ncase $1 in pool) t=90;; errgroup) t=50;; *) exit 3;; esac\n"
+         "echo \"{\\\"elapsed_ms\\\": $t, \\\"peak_rss_mib\\\": 2}\"\n";
+  fs::permissions(folder_ / "07_bounded_pool_after", fs::perms::owner_all);
+  const ran got = lab("run 7");
+  EXPECT_EQ(got.status, 0) << got.text;
+  EXPECT_THAT(got.text, HasSubstr("measured: 50% less (errgroup)"));
+  EXPECT_THAT(got.text, HasSubstr("pool: elapsed 10% less, peak memory 20.0 to 2.0 MiB"));
+}
+
+TEST_F(lab_command, a_stack_limit_must_end_it_soon_with_the_report_and_spare_the_good) {
+  const auto line = [](const char* report_ms, const char* mib, const char* limit,
+                       const char* rest) {
+    return std::string("{\"to_report_ms\": ") + report_ms + ", \"peak_rss_mib\": " + mib +
+           ", \"limit_kib\": " + limit + ", \"high_water_kib\": 200, \"elapsed_ms\": 3000, " +
+           "\"documents\": 9, " + rest + "}";
+  };
+  const char* good = R"("status": 2, "reported": 1, "good_documents": 9)";
+  script("09_cap_the_stack_before", line("3000", "790", "786432", good));
+  const auto run_with = [&](const std::string& after) {
+    script("09_cap_the_stack_after", after);
+    return lab("run 9");
+  };
+  const ran met = run_with(line("40", "12", "1024", good));
+  EXPECT_EQ(met.status, 0) << met.text;
+  EXPECT_THAT(met.text, HasSubstr("measured: 40 ms, 12 MiB; "));
+  EXPECT_THAT(met.text, HasSubstr("before died after 3000 ms with 790 MiB"));
+  EXPECT_EQ(run_with(line("400", "12", "1024", good)).status, 1) << "slow";
+  EXPECT_EQ(run_with(line("40", "120", "1024", good)).status, 1) << "large";
+  EXPECT_EQ(run_with(line("40", "12", "300", good)).status, 1) << "no headroom";
+  for (const char* bad : {R"("status": 139, "reported": 1, "good_documents": 9)",
+                          R"("status": 2, "reported": 0, "good_documents": 9)",
+                          R"("status": 2, "reported": 1, "good_documents": 8)"})
+    EXPECT_EQ(run_with(line("40", "12", "1024", bad)).status, 1) << bad;
+}
+
+TEST_F(lab_command, a_leak_that_is_missed_is_not_met) {
+  script("14_leak_check_after", R"({"leaks": 0, "with_creation_site": 0, "elapsed_ms": 3})");
+  script("14_leak_check_before", R"({"leaks": 2, "with_creation_site": 2, "elapsed_ms": 9})", 1);
+  EXPECT_EQ(lab("run 14").status, 0);
+  script("14_leak_check_before", R"({"leaks": 2, "with_creation_site": 0, "elapsed_ms": 9})", 1);
+  EXPECT_EQ(lab("run 14").status, 1);
+  script("14_leak_check_before", R"({"leaks": 1, "with_creation_site": 1, "elapsed_ms": 9})", 1);
+  EXPECT_EQ(lab("run 14").status, 1);
+  // The leaky test passing is a failure of the exercise.
+  script("14_leak_check_before", R"({"leaks": 2, "with_creation_site": 2, "elapsed_ms": 9})", 0);
+  EXPECT_EQ(lab("run 14").status, 2);
+}
+
+TEST_F(lab_command, a_program_that_fails_is_no_measurement) {
+  script("02_yield_in_hot_loop_before", R"({"elapsed_ms": 9, "ns_per_iteration": 9})");
+  const ran missing = lab("run 2");
+  EXPECT_EQ(missing.status, 2);
+  EXPECT_THAT(missing.text, HasSubstr("no program " + folder_.string()));
+
+  script("02_yield_in_hot_loop_after", R"({"elapsed_ms": 1, "ns_per_iteration": 1})", 4);
+  const ran failed = lab("run 2");
+  EXPECT_EQ(failed.status, 2);
+  EXPECT_THAT(failed.text, HasSubstr("02_yield_in_hot_loop_after ended with status 4, not 0"));
+
+  for (const char* nonsense : {"", "fast", "{", "{}{", R"({"elapsed_ms": fast})",
+                               R"({"elapsed_ms" 1})", R"({"elapsed_ms": 1)", R"({"elapsed_ms)"}) {
+    script("02_yield_in_hot_loop_after", nonsense);
+    const ran got = lab("run 2 --rounds 1");
+    EXPECT_EQ(got.status, 2) << nonsense;
+    EXPECT_THAT(got.text, HasSubstr("measurement: ")) << nonsense;
+  }
+}
+
+TEST_F(lab_command, refuses_what_it_does_not_know) {
+  const ran none = lab("run 99");
+  EXPECT_EQ(none.status, 2);
+  EXPECT_THAT(none.text, HasSubstr("no exercise 99"));
+  EXPECT_NE(run_shell(gort()).status, 0);
+  EXPECT_NE(lab("run 2 --rounds 0").status, 0);
+  EXPECT_NE(run_shell(gort() + " lab run 2 --programs /nonexistent").status, 0);
+}
+
+TEST_F(lab_command, skips_and_says_why_where_it_may_not_make_a_cgroup) {
+  // Whoever may write the hierarchy runs it as a user who may not.
+  const std::string as_nobody =
+      geteuid() == 0 ? "setpriv --reuid 65534 --regid 65534 --clear-groups " : "";
+  if (run_shell(as_nobody + gort() + " --version").status != 0)
+    GORT_SKIP("another user cannot run the build's programs");
+  const ran got = run_shell(as_nobody + gort() + " lab run 1");
+  EXPECT_EQ(got.status, 77) << got.text;
+  EXPECT_THAT(got.text, HasSubstr("SKIPPED: "));
+  EXPECT_THAT(got.text, Not(HasSubstr("measured:")));
+}
+
+TEST_F(lab_command, a_table_is_no_failure_where_targets_are_missed) {
+  for (const char* side : {"before", "after"}) {
+    for (const char* name : {"01_right_size_gomaxprocs_", "02_yield_in_hot_loop_",
+                             "07_bounded_pool_", "09_cap_the_stack_"}) {
+      script(std::string(name) + side,
+             R"({"elapsed_ms": 9, "ns_per_iteration": 9, "p99_ms": 9, "to_report_ms": 9})");
+    }
+  }
+  script("14_leak_check_before", R"({"leaks": 2, "with_creation_site": 2, "elapsed_ms": 9})", 1);
+  script("14_leak_check_after", R"({"leaks": 0, "with_creation_site": 0, "elapsed_ms": 3})");
+  const ran table = lab("table --rounds 1");
+  EXPECT_EQ(table.status, 0) << table.text;
+  EXPECT_THAT(table.text, ContainsRegex(" 2  Remove gosched [^\n]*1\\.0x +NOT met\n"));
+  EXPECT_THAT(table.text, ContainsRegex("14  Leak check [^\n]*2 found, then 0 +met\n"));
+  EXPECT_EQ(lab("table --strict --rounds 1").status, 1);
+}
+
+}  // namespace

@@ -1,0 +1,278 @@
+// Dialing and resolving: refusals, timeouts, cancellation, happy eyeballs. The machine's loopback
+// offers a black hole: a listener whose queue is full drops what asks to be let in.
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include <gort/net.hpp>
+#include <gort/time.hpp>
+
+#include "net/dial.hpp"
+#include "support/net_support.hpp"
+#include "support/run.hpp"
+#include "support/skip.hpp"
+
+namespace gort {
+namespace {
+
+using namespace std::chrono_literals;
+using clock = std::chrono::steady_clock;
+using net::endpoint;
+using test::bytes_of;
+using test::echo_server;
+using test::with_procs;
+
+// Connections to it neither succeed nor fail.
+class black_hole {
+ public:
+  explicit black_hole(std::string_view address = "127.0.0.1:0")
+      : listener_(net::listen(address, {.backlog = 1})) {
+    const auto [ctx, cancel] = with_cancel(background());
+    std::error_code error;
+    while (!error && queued_.size() < 10) {
+      net::conn c = net::dial(ctx, where().to_string(), {.timeout = 200ms}, error);
+      if (!error) queued_.push_back(std::move(c));
+    }
+    swallows_ = error == net::errc::timed_out;
+  }
+  bool swallows() const { return swallows_; }
+  endpoint where() const { return listener_.local_endpoint(); }
+  /// Lets one in.
+  void accept() { listener_.accept(); }
+
+ private:
+  net::listener listener_;
+  std::vector<net::conn> queued_;
+  bool swallows_ = false;
+};
+
+// A port where nobody listens, now.
+endpoint free_port(const char* address = "127.0.0.1:0") {
+  return net::listen(address).local_endpoint();
+}
+
+class net_dial : public ::testing::TestWithParam<int> {};
+
+TEST_P(net_dial, refused) {
+  with_procs(GetParam(), [&] {
+    std::error_code error;
+    net::conn c = net::dial(background(), free_port().to_string(), {}, error);
+    EXPECT_EQ(error, std::errc::connection_refused) << error.message();
+    EXPECT_FALSE(c.is_open());
+    net::dial(background(), "unix:/tmp/gort-nobody-is-here", {}, error);
+    EXPECT_EQ(error, std::errc::no_such_file_or_directory);
+    const std::string address = free_port().to_string();
+    try {
+      net::dial(background(), address);
+      FAIL();
+    } catch (const std::system_error& e) {
+      EXPECT_EQ(std::string(e.what()), "dial " + address + ": Connection refused");
+    }
+  });
+}
+
+TEST_P(net_dial, bad_addresses) {
+  with_procs(GetParam(), [&] {
+    for (const char* text : {"127.0.0.1", "localhost", "[::1]", "127.0.0.1:"}) {
+      std::error_code error;
+      net::dial(background(), text, {}, error);
+      EXPECT_EQ(error, net::errc::missing_port) << text;
+    }
+    for (const char* text : {"127.0.0.1:99999", "::1:80", "127.0.0.1:http", "[::1:80", "unix:"}) {
+      std::error_code error;
+      net::dial(background(), text, {}, error);
+      EXPECT_EQ(error, net::errc::invalid_address) << text;
+      net::listen(text, {}, error);
+      EXPECT_EQ(error, net::errc::invalid_address) << text;
+    }
+  });
+}
+
+TEST_P(net_dial, timeout_deadline_and_cancellation) {
+  with_procs(GetParam(), [&] {
+    const black_hole hole;
+    if (!hole.swallows()) GORT_SKIP("a full listener does not drop connections here");
+    const std::string address = hole.where().to_string();
+    std::error_code error;
+    net::dial(background(), address, {.timeout = 20ms}, error);
+    EXPECT_EQ(error, net::errc::timed_out);
+    {
+      const auto [ctx, cancel] = with_timeout(background(), 20ms);
+      net::dial(ctx, address, {.timeout = 1h}, error);
+      EXPECT_EQ(error, context_error::deadline_exceeded);
+    }
+    {
+      const auto [ctx, cancel] = with_cancel(background());
+      wait_group canceler;
+      canceler.go([&, &stop = cancel] {
+        gort::sleep(20ms);
+        stop();
+      });
+      net::dial(ctx, address, {}, error);
+      EXPECT_EQ(error, context_error::canceled);
+      canceler.wait();
+      net::dial(ctx, address, {}, error);  // cancelled before
+      EXPECT_EQ(error, context_error::canceled);
+    }
+    test::on_plain_thread([&] { net::dial(background(), address, {.timeout = 20ms}, error); });
+    EXPECT_EQ(error, net::errc::timed_out);
+  });
+}
+
+// A connection that comes about just as its dial is cancelled is usable or gone, never half.
+TEST_P(net_dial, cancelled_at_any_moment) {
+  with_procs(GetParam(), [&] {
+    echo_server server("127.0.0.1:0");
+    int made = 0;
+    for (int i = 0; i < 300; ++i) {
+      const auto [ctx, cancel] = with_cancel(background());
+      wait_group canceler;
+      canceler.go([&, i, &stop = cancel] {
+        for (int k = 0; k < i % 5; ++k) runtime::gosched();
+        stop();
+      });
+      std::error_code error;
+      net::conn c = net::dial(ctx, server.address(), {}, error);
+      canceler.wait();
+      EXPECT_EQ(c.is_open(), !error);
+      if (error) {
+        EXPECT_EQ(error, context_error::canceled);
+        continue;
+      }
+      ++made;
+      c.write(bytes_of("hello"));
+      EXPECT_EQ(test::read_text(c), "hello");
+    }
+    RecordProperty("made", made);
+  });
+}
+
+TEST_P(net_dial, unix_listener_with_a_full_queue_is_waited_for) {
+  with_procs(GetParam(), [&] {
+    const std::string address = "unix:@gort-full-queue-" + std::to_string(getpid());
+    net::listener l = net::listen(address, {.backlog = 1});
+    std::vector<net::conn> made;
+    std::error_code error;
+    while (!error && made.size() < 10)
+      made.push_back(net::dial(background(), address, {.timeout = 20ms}, error));
+    ASSERT_EQ(error, net::errc::timed_out);
+    wait_group accepting;
+    accepting.go([&] {
+      gort::sleep(10ms);
+      l.accept();
+    });
+    net::dial(background(), address, {}, error);
+    EXPECT_FALSE(error) << error.message();
+    accepting.wait();
+  });
+}
+
+// --- several addresses
+
+TEST_P(net_dial, next_address_is_tried_after_the_stagger) {
+  with_procs(GetParam(), [&] {
+    const black_hole hole;
+    if (!hole.swallows()) GORT_SKIP("a full listener does not drop connections here");
+    echo_server server("127.0.0.1:0");
+    const endpoint good = endpoint::parse(server.address());
+    std::error_code error;
+    auto begun = clock::now();
+    net::conn c = net::race(background(), std::vector{hole.where(), good}, 50ms, error);
+    EXPECT_FALSE(error) << error.message();
+    EXPECT_EQ(c.remote_endpoint(), good);
+    EXPECT_GE(clock::now() - begun, 50ms);
+    // A failure does not wait for the stagger; a black hole's neighbours do not wait for it.
+    c = net::race(background(), std::vector{free_port(), good}, 1h, error);
+    EXPECT_EQ(c.remote_endpoint(), good);
+    c = net::race(background(), std::vector{hole.where(), free_port(), good, hole.where()}, 10ms,
+                  error);
+    EXPECT_EQ(c.remote_endpoint(), good);
+    // The winner is usable, and was not touched by the cancellation of the others.
+    gort::sleep(20ms);
+    c.write(bytes_of("hello"));
+    EXPECT_EQ(test::read_text(c), "hello");
+  });
+}
+
+TEST_P(net_dial, all_addresses_fail) {
+  with_procs(GetParam(), [&] {
+    std::error_code error;
+    net::race(background(), std::vector{free_port(), free_port("[::1]:0")}, 10ms, error);
+    EXPECT_EQ(error, std::errc::connection_refused);
+    net::race(background(), {}, 10ms, error);
+    EXPECT_EQ(error, net::errc::no_address);
+    const black_hole hole;
+    if (!hole.swallows()) GORT_SKIP("a full listener does not drop connections here");
+    const auto [ctx, cancel] = with_timeout(background(), 30ms);
+    net::race(ctx, std::vector{hole.where(), hole.where(), free_port()}, 5ms, error);
+    EXPECT_EQ(error, context_error::deadline_exceeded);
+  });
+}
+
+TEST(net_dial_order, families_alternate) {
+  const auto four = [](std::uint8_t n) { return endpoint::ip4({10, 0, 0, n}, 1); };
+  const auto six = [](std::uint8_t n) { return endpoint::ip6({0xfd, n}, 1); };
+  using list = std::vector<endpoint>;
+  EXPECT_EQ(net::interleave(list{six(1), six(2), six(3), four(1), four(2)}),
+            (list{six(1), four(1), six(2), four(2), six(3)}));
+  EXPECT_EQ(net::interleave(list{four(1), six(1), six(2), six(3)}),
+            (list{four(1), six(1), six(2), six(3)}));
+  EXPECT_EQ(net::interleave(list{}), list{});
+}
+
+// --- names
+
+TEST_P(net_dial, names_are_resolved) {
+  with_procs(GetParam(), [&] {
+    std::error_code error;
+    const auto found = net::resolve(background(), "localhost", error);
+    ASSERT_FALSE(error) << error.message();
+    ASSERT_FALSE(found.empty());
+    for (const endpoint& e : found) EXPECT_TRUE(e.is_loopback()) << e.to_string();
+    EXPECT_EQ(net::resolve(background(), "::1"), std::vector{endpoint::parse("[::1]:0")});
+    net::resolve(background(), "no-such-host.invalid", error);
+    EXPECT_TRUE(error == net::errc::no_such_host || error == net::errc::name_server)
+        << error.message();
+    net::resolve(background(), "", error);
+    EXPECT_EQ(error, net::errc::no_such_host);
+    const auto [ctx, cancel] = with_cancel(background());
+    cancel();
+    net::resolve(ctx, "localhost", error);
+    EXPECT_EQ(error, context_error::canceled);
+
+    // Both families are tried: the server has one of them.
+    for (const char* address : {"127.0.0.1:0", "[::1]:0"}) {
+      echo_server server(address);
+      const auto port = std::to_string(endpoint::parse(server.address()).port());
+      if (std::string(address) == "[::1]:0" && found.size() == 1) continue;
+      net::conn c = net::dial(background(), "localhost:" + port);
+      EXPECT_EQ(c.remote_endpoint().to_string(), server.address());
+      c = net::dial(background(), ":" + port);
+      EXPECT_EQ(c.remote_endpoint().to_string(), server.address());
+    }
+  });
+}
+
+TEST_P(net_dial, many_look_ups_at_once) {
+  with_procs(GetParam(), [&] {
+    wait_group all;
+    detail::atomic<int> good;
+    for (int i = 0; i < 100; ++i) {
+      all.go([&] {
+        std::error_code error;
+        if (!net::resolve(background(), "localhost", error).empty()) good.fetch_add_relaxed(1);
+      });
+    }
+    all.wait();
+    EXPECT_EQ(good.load_relaxed(), 100);
+  });
+}
+
+INSTANTIATE_TEST_SUITE_P(procs, net_dial, ::testing::Values(1, 2),
+                         ::testing::PrintToStringParamName());
+
+}  // namespace
+}  // namespace gort

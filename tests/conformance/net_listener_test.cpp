@@ -1,0 +1,184 @@
+// Listening: out of descriptors and back, shared ports, all addresses, many acceptors.
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+#include <set>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include <gort/net.hpp>
+#include <gort/time.hpp>
+
+#include "support/net_support.hpp"
+#include "support/run.hpp"
+
+namespace gort {
+namespace {
+
+using namespace std::chrono_literals;
+using clock = std::chrono::steady_clock;
+using test::bytes_of;
+using test::read_text;
+using test::with_procs;
+
+class net_listener : public ::testing::TestWithParam<int> {};
+
+// Takes all descriptors that the process may have. While it lives nothing is compared with a
+// std::errc: UBSan's check of that virtual call needs a descriptor of its own.
+class shortage {
+ public:
+  shortage() {
+    getrlimit(RLIMIT_NOFILE, &before_);
+    rlimit less = before_;
+    less.rlim_cur = 64;
+    setrlimit(RLIMIT_NOFILE, &less);
+    for (int fd; (fd = open("/dev/null", O_RDONLY)) >= 0;) taken_.push_back(fd);
+  }
+  ~shortage() {
+    give_back(taken_.size());
+    setrlimit(RLIMIT_NOFILE, &before_);
+  }
+  void give_back(std::size_t count) {
+    for (; count != 0 && !taken_.empty(); --count) {
+      close(taken_.back());
+      taken_.pop_back();
+    }
+  }
+
+ private:
+  rlimit before_{};
+  std::vector<int> taken_;
+};
+
+TEST_P(net_listener, accept_survives_a_shortage_of_descriptors) {
+  with_procs(GetParam(), [&] {
+    net::listener l = net::listen("127.0.0.1:0");
+    const std::string address = l.local_endpoint().to_string();
+    const auto accepted = make_chan<net::conn>(8);
+    std::error_code last_error;
+    wait_group accepting;
+    accepting.go([&] {
+      for (;;) {
+        net::conn c = l.accept(last_error);
+        if (last_error) break;
+        accepted.send(std::move(c));
+      }
+    });
+    std::error_code dial_error;
+    {
+      shortage none;
+      none.give_back(1);
+      net::conn client = net::dial(background(), address);  // takes the last one
+      const auto begun = clock::now();
+      EXPECT_FALSE(accepted.recv_for(60ms));
+      none.give_back(1);
+      auto c = accepted.recv();
+      ASSERT_TRUE(c);
+      EXPECT_GE(clock::now() - begun, 60ms);
+      client.write(bytes_of("hello"));
+      EXPECT_EQ(read_text(*c), "hello");
+      net::dial(background(), address, {}, dial_error);
+      none.give_back(1);
+      const net::conn other = net::dial(background(), address);
+      gort::sleep(20ms);
+      l.close();  // ends the pause
+      accepting.wait();
+    }
+    EXPECT_EQ(dial_error, std::errc::too_many_files_open);
+    EXPECT_EQ(last_error, net::errc::closed);
+  });
+}
+
+TEST_P(net_listener, deadline_ends_a_pause) {
+  with_procs(GetParam(), [&] {
+    net::listener l = net::listen("127.0.0.1:0");
+    std::error_code error;
+    {
+      shortage none;
+      none.give_back(1);
+      net::conn client = net::dial(background(), l.local_endpoint().to_string());
+      l.set_deadline(clock::now() + 30ms);
+      l.accept(error);
+    }
+    EXPECT_EQ(error, net::errc::timed_out);
+  });
+}
+
+TEST_P(net_listener, many_acceptors_share_the_connections) {
+  with_procs(GetParam(), [&] {
+    net::listener l = net::listen("127.0.0.1:0");
+    const std::string address = l.local_endpoint().to_string();
+    constexpr int count = 200;
+    detail::atomic<int> accepted;
+    wait_group acceptors;
+    for (int i = 0; i < 4; ++i) {
+      acceptors.go([&] {
+        std::error_code error;
+        for (;;) {
+          const net::conn c = l.accept(error);
+          if (error) return;
+          if (accepted.fetch_add_relaxed(1) == count - 1) l.close();
+        }
+      });
+    }
+    wait_group clients;
+    for (int i = 0; i < count; ++i)
+      clients.go([&] {
+        net::conn c = net::dial(background(), address);
+        std::error_code error;
+        read_text(c, error);
+      });
+    clients.wait();
+    acceptors.wait();
+    EXPECT_EQ(accepted.load_relaxed(), count);
+  });
+}
+
+TEST_P(net_listener, all_addresses_means_both_families) {
+  with_procs(GetParam(), [&] {
+    net::listener l = net::listen(":0");
+    const auto port = l.local_endpoint().port();
+    for (const char* host : {"127.0.0.1:0", "[::1]:0"}) {
+      const auto to = net::endpoint::parse(host).with_port(port);
+      if (to.family() == net::family::ip6 && l.local_endpoint().family() == net::family::ip4)
+        continue;  // no IPv6 here
+      net::conn c = net::dial(background(), to.to_string());
+      net::conn accepted = l.accept();
+      EXPECT_EQ(accepted.remote_endpoint(), c.local_endpoint());
+    }
+  });
+}
+
+TEST_P(net_listener, port_is_shared_only_if_asked) {
+  with_procs(GetParam(), [&] {
+    net::listener first = net::listen("127.0.0.1:0", {.reuse_port = true});
+    const std::string address = first.local_endpoint().to_string();
+    net::listener second = net::listen(address, {.reuse_port = true});
+    std::error_code error;
+    net::listen(address, {}, error);
+    EXPECT_EQ(error, std::errc::address_in_use);
+  });
+}
+
+TEST_P(net_listener, connections_that_end_early_are_accepted_all_the_same) {
+  with_procs(GetParam(), [&] {
+    net::listener l = net::listen("127.0.0.1:0");
+    for (int i = 0; i < 20; ++i) {
+      net::conn c = net::dial(background(), l.local_endpoint().to_string());
+      if (i % 2 == 0) c.set_linger(0s);
+      c.close();
+    }
+    for (int i = 0; i < 20; ++i) {
+      net::conn c = l.accept();
+      std::error_code error;
+      EXPECT_EQ(read_text(c, error), "");
+    }
+  });
+}
+
+INSTANTIATE_TEST_SUITE_P(procs, net_listener, ::testing::Values(1, 2),
+                         ::testing::PrintToStringParamName());
+
+}  // namespace
+}  // namespace gort

@@ -1,0 +1,386 @@
+// A goroutine that computes without end: the others go on, and nothing of its own state is lost.
+//
+// Under ThreadSanitizer signals are delivered at calls into its runtime, so the loops here make one
+// now and then (breathe()).
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <mutex>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <gort/chan.hpp>
+#include <gort/go.hpp>
+#include <gort/runtime.hpp>
+#include <gort/sync.hpp>
+#include <gort/time.hpp>
+
+#include "base/sanitizer.hpp"
+#include "os/proc.hpp"
+#include "os/thread.hpp"
+#include "support/run.hpp"
+
+namespace gort {
+namespace {
+
+using namespace std::chrono_literals;
+
+// A call that ThreadSanitizer intercepts; elsewhere nothing.
+void breathe() {
+  if constexpr (base::with_tsan) {
+    static volatile char text[] = "x";
+    [[maybe_unused]] volatile auto n = std::strlen(const_cast<const char*>(text));
+  }
+}
+
+// Runs `work(stop)` on goroutines of one P while another goroutine must get its turns: `turns`
+// sleeps of 1 ms. Only preemption gives it those.
+template <class Work>
+void while_others_go_on(int turns, Work work) {
+  test::with_procs(1, [&] {
+    std::atomic<bool> stop{false};
+    wait_group all;
+    all.add(1);
+    go([&] {
+      for (int i = 0; i < turns; ++i) gort::sleep(1ms);
+      stop.store(true, std::memory_order_relaxed);
+      all.done();
+    });
+    all.go([&] { work(stop); });
+    all.wait();
+  });
+}
+
+TEST(preempt, a_loop_in_user_code) {
+  while_others_go_on(5, [](std::atomic<bool>& stop) {
+    std::uint64_t n = 0;
+    while (!stop.load(std::memory_order_relaxed)) {
+      ++n;
+      breathe();
+    }
+    EXPECT_GT(n, 0U);
+  });
+}
+
+TEST(preempt, main_spins_for_what_another_one_does) {
+  test::with_procs(1, [] {
+    std::atomic<int> done{0};
+    go([&] { done.store(1, std::memory_order_relaxed); });
+    while (done.load(std::memory_order_relaxed) == 0) breathe();
+  });
+}
+
+TEST(preempt, inside_malloc) {
+  while_others_go_on(10, [](std::atomic<bool>& stop) {
+    std::vector<std::string> kept(64);
+    for (std::size_t i = 0; !stop.load(std::memory_order_relaxed); ++i) {
+      std::string& slot = kept[i % kept.size()];
+      slot.assign(i % 5000, static_cast<char>('a' + i % 26));
+      if (!slot.empty()) {
+        ASSERT_EQ(slot.front(), slot.back());
+      }
+    }
+  });
+}
+
+TEST(preempt, inside_libc) {
+  while_others_go_on(10, [](std::atomic<bool>& stop) {
+    std::vector<int> numbers(5000);
+    char text[64];
+    while (!stop.load(std::memory_order_relaxed)) {
+      for (std::size_t i = 0; i < numbers.size(); ++i)
+        numbers[i] = static_cast<int>(i * 7919 % numbers.size());
+      std::qsort(numbers.data(), numbers.size(), sizeof(int), [](const void* a, const void* b) {
+        return *static_cast<const int*>(a) - *static_cast<const int*>(b);
+      });
+      for (std::size_t i = 0; i < numbers.size(); ++i)
+        ASSERT_EQ(numbers[i], static_cast<int>(i));  // 7919 is prime to the size
+      std::snprintf(text, sizeof(text), "%.17g", 0.1);
+      ASSERT_EQ(std::strtod(text, nullptr), 0.1);
+    }
+  });
+}
+
+TEST(preempt, while_holding_a_std_mutex_that_others_want) {
+  test::with_procs(1, [] {
+    std::mutex lock;
+    std::uint64_t guarded = 0;
+    wait_group all;
+    for (int i = 0; i < 4; ++i) {
+      all.go([&] {
+        const auto end = std::chrono::steady_clock::now() + 60ms;
+        while (std::chrono::steady_clock::now() < end) {
+          const std::lock_guard guard(lock);
+          const std::uint64_t before = guarded;
+          for (int n = 0; n < 20000; ++n) {
+            guarded = before + 1;
+            asm volatile("" ::: "memory");
+          }
+          ASSERT_EQ(guarded, before + 1);
+        }
+      });
+    }
+    all.wait();
+    EXPECT_GT(guarded, 0U);
+  });
+}
+
+thread_local int per_thread = 0;
+
+TEST(preempt, thread_local_objects_stay_between_two_calls_of_gort) {
+  test::with_procs(1, [] {
+    wait_group all;
+    for (int i = 1; i <= 4; ++i) {
+      all.go([i] {
+        int* const mine = &per_thread;  // as a compiler may keep it
+        const auto end = std::chrono::steady_clock::now() + 50ms;
+        per_thread = i;
+        while (std::chrono::steady_clock::now() < end) {
+          ASSERT_EQ(&per_thread, mine);
+          ASSERT_EQ(*mine, i);
+          breathe();
+        }
+      });
+    }
+    all.wait();
+  });
+}
+
+TEST(preempt, floating_point_and_vector_registers) {
+  test::with_procs(1, [] {
+    wait_group all;
+    for (int i = 1; i <= 4; ++i) {
+      all.go([i] {
+        const auto end = std::chrono::steady_clock::now() + 50ms;
+        while (std::chrono::steady_clock::now() < end) {
+          double sums[8];
+          for (int lane = 0; lane < 8; ++lane) sums[lane] = i * 100 + lane;
+          for (int n = 0; n < 10000; ++n)
+            for (int lane = 0; lane < 8; ++lane) sums[lane] += 1;
+          for (int lane = 0; lane < 8; ++lane) ASSERT_EQ(sums[lane], i * 100 + lane + 10000);
+          breathe();
+        }
+      });
+    }
+    all.wait();
+  });
+}
+
+#if defined(__x86_64__) && defined(__GNUC__)
+// Keeps a pattern in all 32 registers of 512 bits for about 20 ms.
+__attribute__((target("avx512f"))) bool zmm_survive(std::uint64_t pattern) {
+  alignas(64) std::uint64_t in[8];
+  alignas(64) std::uint64_t out[8];
+  for (int i = 0; i < 8; ++i) in[i] = pattern * static_cast<std::uint64_t>(i + 1);
+  asm volatile(
+      "vmovdqa64 (%0), %%zmm0\n\t"
+      "vmovdqa64 %%zmm0, %%zmm17\n\t"
+      "vmovdqa64 %%zmm0, %%zmm31\n\t"
+      "movq $0x5555, %%rax\n\t"
+      "kmovw %%eax, %%k3\n\t"
+      "movq $60000000, %%rcx\n"
+      "1: decq %%rcx\n\t"
+      "jnz 1b\n\t"
+      "vpxorq %%zmm17, %%zmm31, %%zmm31\n\t"
+      "vporq %%zmm31, %%zmm0, %%zmm0\n\t"
+      "kmovw %%k3, %%eax\n\t"
+      "subq $0x5555, %%rax\n\t"
+      "vpbroadcastq %%rax, %%zmm1\n\t"
+      "vporq %%zmm1, %%zmm0, %%zmm0\n\t"
+      "vmovdqa64 %%zmm0, (%1)\n\t" ::"r"(in),
+      "r"(out)
+      : "memory", "rax", "rcx", "cc");
+  return std::memcmp(in, out, sizeof(in)) == 0;
+}
+
+TEST(preempt, avx512_registers) {
+  if (!__builtin_cpu_supports("avx512f")) GTEST_SKIP() << "SKIPPED: the CPU has no AVX-512";
+  test::with_procs(1, [] {
+    wait_group all;
+    for (std::uint64_t i = 1; i <= 4; ++i) {
+      all.go([i] {
+        for (int n = 0; n < 3; ++n) EXPECT_TRUE(zmm_survive(i * 0x0123456789abcdef));
+      });
+    }
+    all.wait();
+  });
+}
+#endif
+
+struct thrown {
+  int value;
+};
+
+[[gnu::noinline]] int throw_deep(int depth, int value) {
+  struct counted {
+    volatile int n;
+    ~counted() {
+      for (int i = 0; i < 200; ++i) n = n + 1;
+    }
+  } at_each_level{depth};
+  if (depth == 0) throw thrown{value};
+  return throw_deep(depth - 1, value) + 1;
+}
+
+TEST(preempt, while_unwinding_an_exception) {
+  test::with_procs(1, [] {
+    wait_group all;
+    for (int i = 1; i <= 4; ++i) {
+      all.go([i] {
+        const auto end = std::chrono::steady_clock::now() + 60ms;
+        for (int n = 0; std::chrono::steady_clock::now() < end; ++n) {
+          try {
+            throw_deep(50, i * 1000 + n);
+            FAIL();
+          } catch (const thrown& e) {
+            ASSERT_EQ(e.value, i * 1000 + n);
+          }
+        }
+      });
+    }
+    all.wait();
+  });
+}
+
+TEST(preempt, the_world_stops_while_every_processor_computes) {
+  test::with_procs(4, [] {
+    std::atomic<bool> stop{false};
+    wait_group all;
+    for (int i = 0; i < 8; ++i) {
+      all.go([&] {
+        while (!stop.load(std::memory_order_relaxed)) breathe();
+      });
+    }
+    for (int n = 1; n <= 8; ++n) runtime::gomaxprocs(n);
+    EXPECT_EQ(runtime::gomaxprocs(2), 8);
+    stop.store(true, std::memory_order_relaxed);
+    all.wait();
+  });
+}
+
+// Ms that run or wait for a CPU, at this moment. (The caller has its name from the M that made it.)
+int running_ms() {
+  int count = 0;
+  const std::string own = std::to_string(os::thread_id());
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    if (task.path().filename() == own) continue;
+    std::ifstream stat(task.path() / "stat");
+    std::string line;
+    std::getline(stat, line);
+    if (line.find("(gort-m") != line.npos && line.find(") R ") != line.npos) ++count;
+  }
+  return count;
+}
+
+TEST(preempt, no_more_goroutines_run_than_there_are_processors) {
+  test::with_procs(1, [] {
+    std::atomic<bool> stop{false};
+    wait_group all;
+    for (int i = 0; i < 6; ++i) {
+      all.go([&, i] {
+        if (i % 2 == 0) std::this_thread::sleep_for(20ms);  // comes back without a P
+        while (!stop.load(std::memory_order_relaxed)) breathe();
+      });
+    }
+    std::thread observer([&] {
+      std::this_thread::sleep_for(100ms);
+      // Two are seen while one takes over from another, and for a while after a blocking call.
+      int within = 0;
+      constexpr int looks = 200;
+      for (int i = 0; i < looks; ++i) {
+        std::this_thread::sleep_for(2ms);
+        if (running_ms() <= 1) ++within;
+      }
+      EXPECT_GT(within, looks / 2);
+      stop.store(true, std::memory_order_relaxed);
+    });
+    all.wait();
+    observer.join();
+  });
+}
+
+// Its move takes a lock of the user, as one that allocates takes malloc's.
+struct moved_under_lock {
+  explicit moved_under_lock(std::mutex& l) : lock(&l) {}
+  moved_under_lock(moved_under_lock&& from) noexcept : lock(from.lock) {
+    const std::lock_guard guard(*lock);
+  }
+  moved_under_lock& operator=(moved_under_lock&& from) noexcept {
+    lock = from.lock;
+    const std::lock_guard guard(*lock);
+    return *this;
+  }
+  std::mutex* lock;
+};
+
+// The holder of a lock is parked in place while a channel operation waits for that lock inside
+// gort, and so cannot give its processor up [hand-6].
+void with_a_lock_wanted_inside_gort(int procs, std::chrono::milliseconds held_for,
+                                    const std::function<void()>& meanwhile) {
+  test::with_procs(procs, [&] {
+    std::mutex lock;
+    std::atomic<bool> is_held{false};
+    auto channel = make_chan<moved_under_lock>(1);
+    wait_group all;
+    all.go([&] {
+      moved_under_lock element(lock);
+      while (!is_held.load(std::memory_order_relaxed)) runtime::gosched();
+      channel.send(std::move(element));
+    });
+    all.go([&] {
+      const std::lock_guard guard(lock);
+      is_held.store(true, std::memory_order_relaxed);
+      const auto end = std::chrono::steady_clock::now() + held_for;
+      while (std::chrono::steady_clock::now() < end) breathe();
+    });
+    meanwhile();
+    all.wait();
+    EXPECT_TRUE(channel.recv().has_value());
+  });
+}
+
+TEST(preempt, while_holding_a_lock_that_is_wanted_inside_gort) {
+  with_a_lock_wanted_inside_gort(1, 100ms, [] {});
+}
+
+TEST(preempt, a_stop_of_the_world_while_a_lock_is_wanted_inside_gort) {
+  with_a_lock_wanted_inside_gort(2, 200ms, [] {
+    gort::sleep(20ms);
+    for (int n = 3; n <= 6; ++n) runtime::gomaxprocs(n);
+  });
+}
+
+TEST(preempt, ten_thousand_that_compute_use_a_bounded_number_of_threads) {
+  test::with_procs(1, [] {
+    constexpr int many = base::with_tsan ? 1000 : 10'000;
+    std::atomic<bool> stop{false};
+    std::atomic<int> began{0};
+    wait_group all;
+    for (int i = 0; i < many; ++i) {
+      all.go([&] {
+        began.fetch_add(1, std::memory_order_relaxed);
+        while (!stop.load(std::memory_order_relaxed)) breathe();
+      });
+    }
+    gort::sleep(3500ms);  // some 220 time slices, were there no bound
+    EXPECT_GT(began.load(std::memory_order_relaxed), 1);
+    EXPECT_LE(os::thread_count(), 128 + 16);
+    stop.store(true, std::memory_order_relaxed);
+    all.wait();
+    EXPECT_EQ(began.load(std::memory_order_relaxed), many);
+  });
+}
+
+}  // namespace
+}  // namespace gort

@@ -1,0 +1,112 @@
+// Installs gort, moves the installed tree elsewhere, and uses it from there as a stranger would:
+// through find_package, through pkg-config, and header by header. Moving it finds absolute paths.
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <string>
+
+#include <gtest/gtest.h>
+
+namespace {
+
+namespace fs = std::filesystem;
+
+struct outcome {
+  int status;
+  std::string output;
+};
+
+outcome shell(const std::string& command) {
+  outcome out{-1, {}};
+  FILE* pipe = ::popen((command + " 2>&1").c_str(), "r");
+  if (pipe == nullptr) return out;
+  char buffer[4096];
+  while (std::size_t n = std::fread(buffer, 1, sizeof(buffer), pipe)) out.output.append(buffer, n);
+  out.status = ::pclose(pipe);
+  return out;
+}
+
+#define EXPECT_RUNS(command)                                     \
+  do {                                                           \
+    const outcome ran = shell(command);                          \
+    EXPECT_EQ(ran.status, 0) << (command) << "\n" << ran.output; \
+  } while (false)
+
+class install : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    std::string name = (fs::temp_directory_path() / "gort-install-XXXXXX").string();
+    ASSERT_NE(::mkdtemp(name.data()), nullptr);
+    work_ = name;
+    prefix_ = work_ / "moved here";
+    std::cerr << "installing into " << work_ << " and building consumers ...\n";
+    EXPECT_RUNS("cmake --install '" GORT_BINARY_DIR "' --prefix '" + (work_ / "first").string() +
+                "'");
+    fs::rename(work_ / "first", prefix_);
+  }
+  static void TearDownTestSuite() { fs::remove_all(work_); }
+
+  static std::string quoted(const fs::path& path) { return "'" + path.string() + "'"; }
+  static fs::path package_config() {
+    for (const auto& entry : fs::recursive_directory_iterator(prefix_)) {
+      if (entry.path().filename() == "gort.pc") return entry.path().parent_path();
+    }
+    return {};
+  }
+
+  static fs::path work_;
+  static fs::path prefix_;
+};
+fs::path install::work_;
+fs::path install::prefix_;
+
+const std::string consumer = GORT_SOURCE_DIR "/tests/install/consumer";
+const std::string says = "sum of squares: 385\n";
+
+TEST_F(install, find_package) {
+  const fs::path build = work_ / "find_package";
+  EXPECT_RUNS("cmake -G Ninja -S " + quoted(consumer) + " -B " + quoted(build) +
+              " -DCMAKE_CXX_COMPILER='" GORT_CXX "' -DCMAKE_PREFIX_PATH=" + quoted(prefix_) +
+              " && cmake --build " + quoted(build));
+  EXPECT_EQ(shell(quoted(build / "consumer")).output, says);
+  EXPECT_EQ(shell(quoted(build / "consumer_core")).output, says);
+}
+
+TEST_F(install, find_package_refuses_another_minor_version) {
+  const fs::path source = work_ / "later";
+  fs::copy(consumer, source);
+  EXPECT_RUNS("sed -i 's/gort 0.1/gort 0.99/' " + quoted(source / "CMakeLists.txt"));
+  EXPECT_NE(shell("cmake -G Ninja -S " + quoted(source) + " -B " + quoted(source / "build") +
+                  " -DCMAKE_CXX_COMPILER='" GORT_CXX "' -DCMAKE_PREFIX_PATH=" + quoted(prefix_))
+                .status,
+            0);
+}
+
+TEST_F(install, pkg_config) {
+  const fs::path program = work_ / "pkg_config_consumer";
+  // eval: pkg-config escapes the blank in the path for a shell.
+  EXPECT_RUNS("flags=$(PKG_CONFIG_PATH=" + quoted(package_config()) +
+              " pkg-config --cflags --libs gort) && eval \"'" GORT_CXX "' " +
+              quoted(consumer + "/main.cpp") + " -o " + quoted(program) + " $flags\"");
+  EXPECT_EQ(shell(quoted(program)).output, says);
+}
+
+// A header that compiles only after another one breaks the program that includes it first.
+TEST_F(install, every_header_stands_alone_without_warnings) {
+  int headers = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(prefix_ / "include")) {
+    if (entry.path().extension() != ".hpp") continue;
+    ++headers;
+    const std::string name = entry.path().lexically_relative(prefix_ / "include").string();
+    std::ofstream(work_ / "alone.cpp") << "#include <" << name << ">\n#include <" << name << ">\n";
+    EXPECT_RUNS("'" GORT_CXX
+                "' -std=c++20 -fsyntax-only -Wall -Wextra -Wpedantic -Wconversion "
+                "-Wshadow -Werror -I" +
+                quoted(prefix_ / "include") + " " + quoted(work_ / "alone.cpp"));
+  }
+  EXPECT_GE(headers, 5);
+}
+
+}  // namespace

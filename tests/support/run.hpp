@@ -1,0 +1,45 @@
+// For tests of goroutines: the body runs as the main goroutine, with a given number of Ps.
+#pragma once
+
+#include <cstdlib>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include <gort/chan.hpp>
+#include <gort/go.hpp>
+#include <gort/runtime.hpp>
+
+namespace gort::test {
+
+/// Runs f as the main goroutine with `procs` Ps, then puts the old number back.
+template <class F>
+void with_procs(int procs, F f) {
+  gort::run([&] {
+    const int before = runtime::gomaxprocs(procs);
+    f();
+    runtime::gomaxprocs(before);
+  });
+}
+
+/// A channel that is closed when `n` goroutines have called done().
+class gathering {
+ public:
+  explicit gathering(int n) : left_(n), all_(make_chan<char>()) {}
+  void done() {
+    if (left_.fetch_sub_acq_rel(1) == 1) all_.close();  // pairs with the other decrements
+  }
+  void wait() { all_.recv(); }
+
+ private:
+  detail::atomic<int> left_;
+  chan<char> all_;
+};
+
+/// Seconds that a stress test runs for each setting: a moment, or what `make stress` says.
+inline double stress_seconds() {
+  const char* text = std::getenv("GORT_STRESS_SECONDS");
+  return text == nullptr ? 0.3 : std::atof(text);
+}
+
+}  // namespace gort::test
