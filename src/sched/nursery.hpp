@@ -66,9 +66,8 @@ class basic_nursery {
 
   /// Owner. Zero when empty.
   T pop_oldest() noexcept {
-    T item{};
-    take(1, &item);
-    return item;
+    T item;
+    return take(1, &item) != 0 ? item : T{};  // else it may hold what a thief has taken
   }
 
   /// Owner. Moves the older half into `out` (room for Capacity / 2); returns how many.
@@ -127,6 +126,7 @@ class basic_nursery {
     }
   };
 
+  // What stands in `out` beyond the number returned is nobody's.
   std::uint32_t take(std::uint32_t limit, T* out) noexcept {
     std::uint64_t raw = word_.load_relaxed();  // entries are this thread's own
     for (;;) {

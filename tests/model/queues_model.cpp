@@ -114,6 +114,25 @@ outcome two_thieves() {
 TEST(runq, owner_against_two_thieves) { expect_right(two_thieves<wide_ring>()); }
 TEST(nursery, owner_against_two_thieves) { expect_right(two_thieves<wide_nursery>()); }
 
+TEST(nursery, the_oldest_goes_to_the_owner_or_to_a_thief) {
+  expect_right(explore([] {
+    auto s = std::make_shared<state<wide_nursery>>();
+    return scenario{{[s] {
+                       push(s->owner, s->items, 1);
+                       s->items.take(s->owner.pop_oldest());  // the only one, which may be stolen
+                       push(s->owner, s->items, 2);
+                       push(s->owner, s->items, 3);
+                       s->items.take(s->owner.pop_oldest());
+                       drain(s->owner, s->items);
+                     },
+                     [s] {
+                       s->items.take(s->owner.steal_into(s->thief));
+                       drain(s->thief, s->items);
+                     }},
+                    [s] { s->items.expect_once(3); }};
+  }));
+}
+
 TEST(runq, the_next_slot_is_handed_to_one_party) {
   expect_right(explore([] {
     auto s = std::make_shared<state<ring>>();
