@@ -150,6 +150,9 @@ std::int64_t thread_cpu_ns(const thread_handle& thread) noexcept {
 }
 
 thread_activity activity_of(const thread_handle& thread) noexcept {
+  // A running thread's clock goes on: two cheap calls instead of three on a file.
+  const std::int64_t before_ns = thread_cpu_ns(thread);
+  if (before_ns >= 0 && thread_cpu_ns(thread) != before_ns) return thread_activity::runs;
   if (const thread_activity told = by_syscall_file(thread); told != thread_activity::unknown)
     return told;
   // That file may be hidden (of a program that has changed its user); this one is not.

@@ -30,8 +30,9 @@
 //            before its park(). Then somebody may ready it, and it stands for two resumptions: as a
 //            member of the in-place list and in a run queue. They are interchangeable: whoever
 //            picks it while it is in place resumes the thread; whoever picks it afterwards finds it
-//            running, waits until it has parked, and runs it. (So the list is one of Ms: a G can be
-//            linked into one queue only.)
+//            running, waits until it has parked, and runs it. A G can be
+//             linked into one queue only: so the list is one of Ms, and who has taken a G off it
+//             (`claimed`) and cannot go through with that returns it to the list, not to a queue.
 //   [hand-5] At most `crowd` threads are in place, give or take one for each P: beyond that,
 //            goroutines that have not started are held back, and the oldest in place gets the P in
 //            every other turn.
@@ -118,6 +119,20 @@ runnable pop_global_locked() noexcept {
   }
   count_global_locked();
   return r;
+}
+
+void put_back(p& here, runnable r) noexcept {
+  if (is_unstarted(r)) return push_unstarted(here, r);
+  {
+    detail::spin_guard guard(sched.lock);
+    const g& who = *as_g(r);
+    if (who.on_cpu.load_relaxed() == on_cpu_only_there && who.m->in_place == in_place::claimed) {
+      sched.in_place.push_back(*who.m);
+      count_global_locked();
+      return;
+    }
+  }
+  push_next(here, r);
 }
 
 bool have_strays_locked() noexcept { return sched.strays != nullptr; }
@@ -224,6 +239,7 @@ void find_p(m& here) noexcept {
 
 bool regain_p(g* self) noexcept {
   m& here = *self->m;
+  bool found_one = false;
   {
     // In one section: between being a stray and being queued it must not be taken for gone by the
     // deadlock check.
@@ -231,15 +247,18 @@ bool regain_p(g* self) noexcept {
     drop_stray_locked(here);
     if (here.held != nullptr) return false;  // [hand-1]
     if (sched.stop_requested.load_relaxed() == 0) {
-      if (p* idle = pop_idle_p_locked(); idle != nullptr) hold_locked(here, *idle);
+      if (p* idle = pop_idle_p_locked(); idle != nullptr) {
+        hold_locked(here, *idle);
+        found_one = true;
+      }
     }
-    if (here.held == nullptr) {
+    if (!found_one) {
       self->status.store_relaxed(g_status::runnable);
       sched.global_queue.push_back(to_runnable(self));
       count_global_locked();
     }
   }
-  if (here.held != nullptr) {
+  if (found_one) {
     wake_sysmon();
     return false;
   }

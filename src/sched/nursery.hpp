@@ -83,7 +83,8 @@ class basic_nursery {
       std::uint32_t count = now.size();
       if (count == 0) return T{};
       count -= count / 2;
-      const word theirs{to.word_.load_relaxed()};  // ours: only we push
+      // Acquire pairs with the swap of the thief that emptied it [nursery-3]; only we push.
+      const word theirs{to.word_.load_acquire()};
       const T first = ring_[now.head() % Capacity].load_relaxed();
       for (std::uint32_t i = 1; i < count; ++i) {
         const T item = ring_[(now.head() + i) % Capacity].load_relaxed();

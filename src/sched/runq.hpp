@@ -85,7 +85,9 @@ class basic_runq {
       if (count == 0) return T{};
       if (count > Capacity) continue;  // head_ is stale: others have moved on
       count -= count / 2;
+      // Acquire of `to`'s head_ pairs with the swap of the thief that emptied it [runq-3].
       const std::uint32_t to_tail = to.tail_.load_relaxed();
+      if (to.head_.load_acquire() != to_tail) return T{};  // the caller was to see to that
       T last{};
       for (std::uint32_t i = 0; i < count; ++i) {
         last = ring_[(head + i) % Capacity].load_relaxed();

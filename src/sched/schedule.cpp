@@ -113,10 +113,7 @@ namespace {
 
 // g0's turn on such an M: its goroutine has left. Null: the thread is to leave the scheduler.
 g* next_of_locked(m& here, runnable picked) noexcept {
-  if (picked != 0 && is_unstarted(picked))
-    push_unstarted(*here.held, picked);
-  else if (picked != 0)
-    push_next(*here.held, picked);
+  if (picked != 0) put_back(*here.held, picked);
   if (here.ends) return nullptr;
   sleep_until_handed_over(here);
   return here.locked;

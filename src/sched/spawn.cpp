@@ -318,10 +318,10 @@ spawn_record* spawn_allocate(const go_options* options) {
   }
   spawn_record* record = take_record();
   while (record == nullptr) [[unlikely]] {
-      start_runtime();
-      make_records();
-      record = take_record();
-    }
+    start_runtime();
+    make_records();
+    record = take_record();
+  }
   record->extra = extra.release();
   return record;
 }

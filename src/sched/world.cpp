@@ -11,8 +11,9 @@
 //             holds.
 //   [world-3] stop_waiting counts the Ps that have not stopped; guarded by sched.lock.
 //   [world-4] A frozen world (between two run()s, at exit) is one that start_the_world() does not
-//             start: it may be stopped again, looked at and resized, until it is thawed. `frozen`
-//             is written by who has the turn.
+//             start: it may be stopped again, looked at and resized, until it is thawed. Goroutines
+//             that a freeze did not wait for go on until they reach gort. `frozen` is written by
+//             who has the turn.
 #include <utility>
 
 #include <gort/detail/park.hpp>
@@ -70,8 +71,9 @@ struct turnstile {
 
 detail::atomic<std::uint32_t> frozen;
 
-// How long threads in user code may take to come by themselves.
-constexpr std::int64_t grace_ns = 30'000;
+// How long threads in user code get before they are pressed again: at first, at most.
+constexpr std::int64_t first_pause_ns = 50'000;
+constexpr std::int64_t longest_pause_ns = 1'000'000;
 // How long threads may go on that have been stopped already, when another needs a lock of theirs.
 constexpr std::int64_t time_to_relent_ns = 1'000'000;
 
@@ -103,9 +105,8 @@ void wake_all(m* linked_by_idle_next) noexcept {
   }
 }
 
-// [hand-6]: one of those parked in place may hold what somebody inside gort waits for. They go on
-// for a moment, and are pressed again.
-void relent() noexcept {
+// All that were stopped in place go on, with their Ps, while the stop lasts.
+void resume_all_stopped() noexcept {
   m* to_wake = nullptr;
   {
     detail::spin_guard guard(sched.lock);
@@ -119,6 +120,12 @@ void relent() noexcept {
     }
   }
   wake_all(to_wake);
+}
+
+// [hand-6]: one of those parked in place may hold what somebody inside gort waits for. They go on
+// for a moment, and are pressed again.
+void relent() noexcept {
+  resume_all_stopped();
   let_one_in_place_go();
 }
 
@@ -149,17 +156,16 @@ bool stop_all(std::int64_t timeout_ns, bool in_place) noexcept {
   {
     detail::spin_guard guard(sched.lock);
     const p* mine = own_p();
-    const bool again = frozen.load_relaxed() != 0;
     sched.stop_requested.store_relaxed(1);  // read again under the lock by whoever acts on it
     sched.stop_in_place = in_place && preemption_is_on();
-    if (!again) sched.stop_waiting = 0;
-    const int procs = again ? 0 : proc_count();
+    sched.stop_waiting = 0;
+    const int procs = proc_count();
     for (int i = 0; i < procs; ++i) {
       p& each = *sched.all_ps[i];
       if (&each == mine) continue;
       if (each.status == p_status::idle) {
         each.status = p_status::stopped;
-      } else {
+      } else if (each.status == p_status::running) {  // else frozen [world-4]
         each.attention.store_relaxed(1);
         ++sched.stop_waiting;
       }
@@ -169,6 +175,7 @@ bool stop_all(std::int64_t timeout_ns, bool in_place) noexcept {
   }
   constexpr std::int64_t relent_after_ns = 10'000'000;
   std::int64_t stuck_since_ns = -1;
+  std::int64_t pause_ns = first_pause_ns;
   for (;;) {
     {
       detail::spin_guard guard(sched.lock);
@@ -178,10 +185,10 @@ bool stop_all(std::int64_t timeout_ns, bool in_place) noexcept {
       if (!sched.stop_note.sleep(deadline_ns)) return false;
       continue;
     }
+    const bool all_can_stop = press_the_rest();
     const std::int64_t now_ns = os::monotonic_ns();
     if (deadline_ns >= 0 && now_ns >= deadline_ns) return false;
-    if (sched.stop_note.sleep(now_ns + grace_ns)) continue;
-    if (press_the_rest()) {
+    if (all_can_stop) {
       stuck_since_ns = -1;
     } else if (stuck_since_ns < 0) {
       stuck_since_ns = now_ns;
@@ -190,6 +197,8 @@ bool stop_all(std::int64_t timeout_ns, bool in_place) noexcept {
       os::sleep_ns(time_to_relent_ns);
       stuck_since_ns = -1;
     }
+    if (!sched.stop_note.sleep(now_ns + pause_ns))
+      pause_ns = pause_ns * 2 < longest_pause_ns ? pause_ns * 2 : longest_pause_ns;
   }
 }
 
@@ -221,12 +230,13 @@ void stop_here(m& here) noexcept {
   {
     detail::spin_guard guard(sched.lock);
     if (sched.stop_requested.load_relaxed() == 0) return;
-    p* mine = here.held;
-    if (mine == nullptr) return;
-    mine->status = p_status::stopped;
-    mine->holder.store_relaxed(nullptr);
-    here.hold_none();
-    one_stopped_locked();
+    if (p* mine = here.held; mine != nullptr) {
+      mine->status = p_status::stopped;
+      mine->holder.store_relaxed(nullptr);
+      here.hold_none();
+      one_stopped_locked();
+    }
+    drop_stray_locked(here);
   }
   sleep_without_p(here);
 }
@@ -254,6 +264,9 @@ void thaw_the_world() noexcept {
 
 void start_the_world() noexcept {
   if (frozen.load_relaxed() != 0) {
+    resume_all_stopped();  // stragglers that the freeze did not wait for
+    while (let_one_in_place_go()) {
+    }
     world_turn.exit();
     detail::exit_gort();
     return;

@@ -19,6 +19,7 @@
 #include <gort/time.hpp>
 #include <gort/wait_group.hpp>
 
+#include "support/net_support.hpp"
 #include "support/run.hpp"
 #include "support/seed.hpp"
 #include "support/skip.hpp"
@@ -249,26 +250,17 @@ TEST(http_loopback, max_connections_holds_back_the_rest) {
   });
 }
 
-std::size_t open_descriptors() {
-  std::size_t n = 0;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
-    static_cast<void>(entry);
-    ++n;
-  }
-  return n;
-}
-
 TEST(http_loopback, nothing_is_left_of_connections_that_are_dropped) {
   std::mt19937_64 random(test::seed());
   server_options o;
   o.log = [](std::string_view) {};
   with_procs(2, [&] {
-    std::size_t before = 0;
+    int before = 0;
     {
       listening s(demo_mux(), o);
       talk(s.address, "GET /items/1 HTTP/1.0\r\n\r\n");
       while (s.serve.connections() != 0) gort::sleep(1ms);
-      before = open_descriptors();
+      before = test::open_sockets();
       const auto goroutines = runtime::num_goroutine();
       const std::string whole =
           "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -283,7 +275,7 @@ TEST(http_loopback, nothing_is_left_of_connections_that_are_dropped) {
       }
       while (s.serve.connections() != 0) gort::sleep(1ms);
       while (runtime::num_goroutine() > goroutines) gort::sleep(1ms);
-      EXPECT_LE(open_descriptors(), before);
+      EXPECT_LE(test::open_sockets(), before);
     }
   });
 }

@@ -80,7 +80,7 @@ TEST_P(net_stress, nothing_is_left_over) {
   with_procs(procs, [&, at = std::string(address)] {
     // The first use makes what stays: the poller's two descriptors.
     test::connected_pair(at);
-    const int descriptors = test::open_descriptors();
+    const int descriptors = test::open_sockets();
     const std::int64_t goroutines = runtime::num_goroutine();
     {
       net::listener l = net::listen(at);
@@ -118,7 +118,7 @@ TEST_P(net_stress, nothing_is_left_over) {
     // The last goroutines end just after they have counted themselves out.
     for (int i = 0; i < 2000 && runtime::num_goroutine() > goroutines; ++i) gort::sleep(1ms);
     EXPECT_LE(runtime::num_goroutine(), goroutines);
-    EXPECT_EQ(test::open_descriptors(), descriptors);
+    EXPECT_EQ(test::open_sockets(), descriptors);
   });
 }
 
