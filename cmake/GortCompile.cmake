@@ -6,8 +6,8 @@ endif()
 # Line tables in every build: a stack dump names file and line.
 set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g -DNDEBUG")
 set(CMAKE_ASM_FLAGS_RELEASE "-g")
-# Under sanitizers: assertions on, and -O1, which they slow down less than they would -O0. Line tables
-# alone (-g1) name file and line, and compile a quarter faster.
+# Under sanitizers: assertions on, and -O1, which they slow down less than they would -O0. Line
+# tables alone (-g1) name file and line, and compile a quarter faster.
 set(CMAKE_CXX_FLAGS_SANITIZE "-O1 -g1")
 set(CMAKE_ASM_FLAGS_SANITIZE "-g")
 
