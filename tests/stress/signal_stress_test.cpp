@@ -48,6 +48,7 @@ void in_a_storm(F f) {
     }
   });
   f();
+  while (handled.load_relaxed() == 0) std::this_thread::yield();  // the sender may be slow
   stop.store_relaxed(1);
   sender.join();
   EXPECT_GT(handled.load_relaxed(), 0);
@@ -73,11 +74,12 @@ TEST_P(signal_stress, nothing_is_lost) {
           }
         });
       }
-      // Channels and locks.
+      // Channels and locks; each at least once, however late its turn comes.
       auto values = make_chan<long>(2);
       long sent = 0, received = 0;
       all.go([&] {
-        for (; !over(); ++sent) values.send(sent);
+        do values.send(sent++);
+        while (!over());
         values.close();
       });
       all.go([&] {
@@ -88,14 +90,14 @@ TEST_P(signal_stress, nothing_is_lost) {
       long counted = 0, locked = 0;
       for (int i = 0; i < 2; ++i) {
         all.go([&] {
-          while (!over()) {
+          do {
             {
               const std::lock_guard guard(outside);
               ++counted;
             }
             const std::lock_guard guard(inside);
             ++locked;
-          }
+          } while (!over());
         });
       }
       // Timers, allocation, exceptions, birth and death.
