@@ -8,7 +8,6 @@
 #include <atomic>
 #include <chrono>
 #include <cstdio>
-#include <cstring>
 #include <functional>
 #include <map>
 #include <string>
@@ -20,6 +19,7 @@
 #include <gort/time.hpp>
 #include <gort/wait_group.hpp>
 
+#include "row_main.hpp"
 #include "sched/proc.hpp"
 
 namespace {
@@ -122,20 +122,11 @@ int main(int argc, char** argv) {
       {"beside_blocking", beside_blocking},
       {"stop_the_world", stop_the_world},
   };
-  const auto row = argc == 4 ? rows.find(argv[1]) : rows.end();
-  if (row == rows.end() || std::strcmp(argv[2], "--procs") != 0) {
-    std::fprintf(stderr, "usage: %s ROW --procs N; rows:", argv[0]);
-    for (const auto& each : rows) std::fprintf(stderr, " %s", each.first.c_str());
-    std::fprintf(stderr, "\n");
-    return 1;
-  }
-  return gort::run([&] {
-    gort::runtime::gomaxprocs(std::stoi(argv[3]));
-    std::vector<double> us = row->second();
+  return row_main(argc, argv, rows, [](const char* row, const char* procs, std::vector<double> us) {
     std::sort(us.begin(), us.end());
     std::printf(
         "{\"row\": \"%s\", \"procs\": %s, \"median_us\": %.1f, \"p99_us\": %.1f, \"worst_us\": "
         "%.1f}\n",
-        argv[1], argv[3], us[us.size() / 2], us[us.size() * 99 / 100], us.back());
+        row, procs, us[us.size() / 2], us[us.size() * 99 / 100], us.back());
   });
 }

@@ -6,7 +6,6 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <fstream>
 #include <functional>
 #include <map>
@@ -19,6 +18,8 @@
 #include <gort/select.hpp>
 #include <gort/time.hpp>
 #include <gort/wait_group.hpp>
+
+#include "row_main.hpp"
 
 namespace {
 
@@ -291,17 +292,8 @@ int main(int argc, char** argv) {
       {"sleepers", sleepers},
       {"cpu_bound", cpu_bound},
   };
-  const auto row = argc == 4 ? rows.find(argv[1]) : rows.end();
-  if (row == rows.end() || std::strcmp(argv[2], "--procs") != 0) {
-    std::fprintf(stderr, "usage: %s ROW --procs N; rows:", argv[0]);
-    for (const auto& each : rows) std::fprintf(stderr, " %s", each.first.c_str());
-    std::fprintf(stderr, "\n");
-    return 1;
-  }
-  return gort::run([&] {
-    gort::runtime::gomaxprocs(std::stoi(argv[3]));
-    const result r = row->second();
+  return row_main(argc, argv, rows, [](const char* row, const char* procs, const result& r) {
     std::printf("{\"row\": \"%s\", \"procs\": %s, \"ns_per_op\": %.2f, \"bytes_per_op\": %.1f}\n",
-                argv[1], argv[3], r.ns_per_op, r.bytes_per_op);
+                row, procs, r.ns_per_op, r.bytes_per_op);
   });
 }
