@@ -122,6 +122,11 @@ void resume_all_stopped() noexcept {
   wake_all(to_wake);
 }
 
+void let_all_in_place_go() noexcept {
+  while (let_one_in_place_go()) {
+  }
+}
+
 // [hand-6]: one of those parked in place may hold what somebody inside gort waits for. They go on
 // for a moment, and are pressed again.
 void relent() noexcept {
@@ -246,8 +251,7 @@ void freeze_the_world(std::int64_t timeout_ns) noexcept {
   detail::inside_gort inside;
   // Not in place, and who is in place is let go: what follows may need the locks they hold.
   stop_all(timeout_ns, false);
-  while (let_one_in_place_go()) {
-  }
+  let_all_in_place_go();
   frozen.store_relaxed(1);  // we have the turn
   world_turn.exit();
 }
@@ -265,8 +269,7 @@ void thaw_the_world() noexcept {
 void start_the_world() noexcept {
   if (frozen.load_relaxed() != 0) {
     resume_all_stopped();  // stragglers that the freeze did not wait for
-    while (let_one_in_place_go()) {
-    }
+    let_all_in_place_go();
     world_turn.exit();
     detail::exit_gort();
     return;
