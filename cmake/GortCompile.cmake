@@ -6,9 +6,9 @@ endif()
 # Line tables in every build: a stack dump names file and line.
 set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g -DNDEBUG")
 set(CMAKE_ASM_FLAGS_RELEASE "-g")
-# Under sanitizers: assertions on, and -O1, which they slow down less than they would -O0. Line
-# tables alone (-g1) name file and line, and compile a quarter faster.
-set(CMAKE_CXX_FLAGS_SANITIZE "-O1 -g1")
+# Under sanitizers: assertions on, and -Og, which they slow down less than they would -O0; -O1 takes
+# half as long again to compile. Line tables alone (-g1) name file and line: a quarter faster.
+set(CMAKE_CXX_FLAGS_SANITIZE "-Og -g1")
 set(CMAKE_ASM_FLAGS_SANITIZE "-g")
 
 find_program(GORT_CCACHE ccache)
