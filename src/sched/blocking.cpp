@@ -6,6 +6,7 @@
 #include "sched/current.hpp"
 #include "sched/hand_off.hpp"
 #include "sched/schedule.hpp"
+#include "sched/strays.hpp"
 
 namespace gort::detail {
 

@@ -12,9 +12,8 @@
 //   - the thread sleeps in the kernel: sysmon takes the P behind its back. No signal is sent, so
 //     the library sees no EINTR;
 //   - the thread computes: a signal parks it in place (preempt.cpp).
-// After the first two it is a *stray*: user code without a P. It notices when it enters gort. A
-// stray that computes for long is parked in place too, or more than GOMAXPROCS goroutines would
-// run.
+// After the first two it is a *stray* (strays.cpp): user code without a P. It notices when it enters
+// gort.
 //
 // Invariants
 //   [hand-1] A thread is deprived of its P under sched.lock and while it is not inside gort
@@ -48,6 +47,7 @@
 #include "sched/current.hpp"
 #include "sched/hand_off.hpp"
 #include "sched/schedule.hpp"
+#include "sched/strays.hpp"
 
 namespace gort::sched {
 
@@ -77,24 +77,6 @@ void resume_in_place_locked(m& who, p& what) noexcept {
 }
 
 }  // namespace
-
-void drop_stray_locked(m& who) noexcept {
-  if (!who.stray) return;
-  who.stray = false;
-  for (m** at = &sched.strays; *at != nullptr; at = &(*at)->stray_next) {
-    if (*at == &who) {
-      *at = who.stray_next;
-      return;
-    }
-  }
-}
-
-void add_stray_locked(m& who) noexcept {
-  who.stray = true;
-  who.stray_cpu_ns = os::thread_cpu_ns(who.thread.load_relaxed());
-  who.stray_next = sched.strays;
-  sched.strays = &who;
-}
 
 void count_global_locked() noexcept {
   sched.global_size.store_relaxed(
@@ -134,8 +116,6 @@ void put_back(p& here, runnable r) noexcept {
   }
   push_next(here, r);
 }
-
-bool have_strays_locked() noexcept { return sched.strays != nullptr; }
 
 void hand_over(m& here, g* to) noexcept {
   m* target;
@@ -282,7 +262,12 @@ void park_in_place(m& here, std::uint32_t noticed_tick) noexcept {
     if (stopping && !sched.stop_in_place) return;
     if (mine == nullptr) {
       if (!here.stray) return;
-      if (!stopping && sched.idle_p_count.load_relaxed() != 0) {
+      if (stopping) {
+        here.in_place = in_place::stopped;  // and a stray still [stray-2]
+        self->on_cpu.store_release(on_cpu_only_there);  // pairs with view_of(): saved_sp
+        if (sched.stop_waiting == 0) sched.stop_note.wake();
+        parked = stopped = true;
+      } else if (sched.idle_p_count.load_relaxed() != 0) {
         drop_stray_locked(here);
         hold_locked(here, *pop_idle_p_locked());
         took_idle = true;
@@ -337,31 +322,6 @@ void park_in_place(m& here, std::uint32_t noticed_tick) noexcept {
   if (resumed != nullptr) resumed->wake_note.wake();
   if (took_idle) wake_sysmon();
   if (parked) here.wake_note.sleep();  // [hand-2]
-}
-
-void watch_strays() noexcept {
-  constexpr int looks_max = 32;
-  constexpr std::int64_t computing_ns = 1'000'000;
-  detail::spin_guard guard(sched.lock);
-  m* rest = sched.strays;
-  m** tail = &sched.strays;
-  for (int i = 0; i < looks_max && rest != nullptr; ++i) {
-    m& each = *rest;
-    const os::thread_handle thread = each.thread.load_relaxed();  // ours while it is listed
-    const std::int64_t cpu_ns = os::thread_cpu_ns(thread);
-    if (cpu_ns - each.stray_cpu_ns >= computing_ns && each.announced.load_relaxed() == 0)
-      os::interrupt_thread(thread);
-    each.stray_cpu_ns = cpu_ns;
-    tail = &each.stray_next;
-    rest = each.stray_next;
-  }
-  if (rest == nullptr) return;
-  // Those looked at go to the end of the list.
-  m* looked_at = sched.strays;
-  *tail = nullptr;
-  sched.strays = rest;
-  while (rest->stray_next != nullptr) rest = rest->stray_next;
-  rest->stray_next = looked_at;
 }
 
 bool let_one_in_place_go() noexcept {

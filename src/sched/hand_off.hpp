@@ -37,12 +37,6 @@ bool regain_p(g* self) noexcept;
 /// In the signal handler: gives the P away, if that goroutine is still at the turn that sysmon has
 /// noticed, and sleeps until it gets one.
 void park_in_place(m& here, std::uint32_t noticed_tick) noexcept;
-/// This M has lost its P in user code.
-void add_stray_locked(m& who) noexcept;
-/// sysmon: interrupts threads without a P that compute.
-void watch_strays() noexcept;
-bool have_strays_locked() noexcept;
-void drop_stray_locked(m& who) noexcept;
 /// The oldest in place goes on without a P, for it may hold a lock that others cannot do without
 /// [hand-6]. False: there is none.
 bool let_one_in_place_go() noexcept;

@@ -37,6 +37,7 @@
 #include "sched/hand_off.hpp"
 #include "sched/netpoll.hpp"
 #include "sched/schedule.hpp"
+#include "sched/strays.hpp"
 
 namespace gort::sched {
 

@@ -30,6 +30,7 @@
 #include "sched/hand_off.hpp"
 #include "sched/netpoll.hpp"
 #include "sched/stack_trim.hpp"
+#include "sched/strays.hpp"
 
 namespace gort::sched {
 

@@ -43,6 +43,7 @@
 #include "sched/hand_off.hpp"
 #include "sched/lock_thread.hpp"
 #include "sched/schedule.hpp"
+#include "sched/strays.hpp"
 
 namespace gort::sched {
 

@@ -1,8 +1,8 @@
 // Stopping the world, and what is done to it then.
 //
-// The world is stopped when no P runs a goroutine. Idle Ps are taken out of circulation at once; a
-// running P stops when its goroutine next parks, yields or ends. (Goroutines that never do are
-// waited for.) Uses: changing GOMAXPROCS, dumps of all stacks, the end of the program.
+// The world is stopped when no P runs a goroutine and no stray computes. Idle Ps are taken out of
+// circulation at once; a running P stops when its goroutine next parks, yields or ends, or by a
+// signal where it computes. Uses: changing GOMAXPROCS, dumps of all stacks, the end of the program.
 //
 // Invariants
 //   [world-1] One stopper at a time (`busy`). A goroutine that wants to be the next parks, so its P
@@ -24,6 +24,7 @@
 #include "sched/hand_off.hpp"
 #include "sched/netpoll.hpp"
 #include "sched/schedule.hpp"
+#include "sched/strays.hpp"
 
 namespace gort::sched {
 
@@ -118,6 +119,7 @@ void resume_all_stopped() noexcept {
       resumed->idle_next = to_wake;
       to_wake = resumed;
     }
+    to_wake = resume_strays_locked(to_wake);
   }
   wake_all(to_wake);
 }
@@ -184,7 +186,8 @@ bool stop_all(std::int64_t timeout_ns, bool in_place) noexcept {
   for (;;) {
     {
       detail::spin_guard guard(sched.lock);
-      if (sched.stop_waiting == 0) return true;
+      const bool strays_rest = !sched.stop_in_place || strays_rest_locked();
+      if (sched.stop_waiting == 0 && strays_rest) return true;
     }
     if (!in_place) {
       if (!sched.stop_note.sleep(deadline_ns)) return false;
@@ -313,6 +316,7 @@ void start_the_world() noexcept {
         ++missing;
       }
     }
+    to_wake = resume_strays_locked(to_wake);
     wake_starter = want_ms_locked(missing);
   }
   wake_all(to_wake);

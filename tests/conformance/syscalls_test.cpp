@@ -28,13 +28,14 @@ namespace {
 gort::detail::atomic<long> allocations;
 }  // namespace
 
-void* operator new(std::size_t bytes) {
+// Not inlined: gcc would see free() where it expects its own operator delete, and warn.
+[[gnu::noinline]] void* operator new(std::size_t bytes) {
   allocations.fetch_add_relaxed(1);
   if (void* made = std::malloc(bytes == 0 ? 1 : bytes); made != nullptr) return made;
   throw std::bad_alloc();
 }
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t) noexcept { std::free(p); }
+[[gnu::noinline]] void operator delete(void* p) noexcept { std::free(p); }
+[[gnu::noinline]] void operator delete(void* p, std::size_t) noexcept { std::free(p); }
 
 namespace gort {
 namespace {

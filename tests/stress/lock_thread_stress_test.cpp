@@ -103,6 +103,16 @@ TEST(lock_thread_stress, rings_of_locked_and_unlocked_goroutines) {
             both.wait();
           }
         });
+      // Two that compute for longer than a time slice: they are parked in place, and a locked
+      // goroutine that leaves may pick them.
+      for (int i = 0; i < 2; ++i)
+        rings.go([&] {
+          for (auto next = std::chrono::steady_clock::now(); !stop.load(std::memory_order_relaxed);)
+            if (std::chrono::steady_clock::now() >= next) {
+              runtime::gosched();
+              next = std::chrono::steady_clock::now() + 25ms;
+            }
+        });
       std::vector<char> text(1 << 20);
       const auto end =
           std::chrono::steady_clock::now() + std::chrono::duration<double>(test::stress_seconds());

@@ -28,7 +28,7 @@ using detail::atomic;
 class sync_stress : public ::testing::TestWithParam<int> {
  protected:
   // Runs f(random, is_over) on `goroutines` goroutines and `threads` plain threads until the time
-  // is over, and waits for all.
+  // is over, and waits for all. Who comes late still works once: f asks is_over() afterwards.
   template <class F>
   void crowd(int goroutines, int threads, F f) {
     test::with_procs(GetParam(), [&] {
@@ -68,7 +68,7 @@ TEST_P(sync_stress, mutex_excludes_however_it_is_taken) {
   long guarded = 0;  // by lock
   atomic<long> expected;
   crowd(6, 2, [&](std::minstd_rand& random, auto is_over) {
-    while (!is_over()) {
+    for (bool once = false; !once || !is_over();) {
       bool mine = true;
       switch (random() % 3) {
         case 0: lock.lock(); break;
@@ -84,6 +84,7 @@ TEST_P(sync_stress, mutex_excludes_however_it_is_taken) {
       guarded = before + 1;
       lock.unlock();
       expected.fetch_add_relaxed(1);
+      once = true;
     }
   });
   EXPECT_EQ(guarded, expected.load_relaxed());
@@ -94,8 +95,10 @@ TEST_P(sync_stress, rw_mutex_shows_readers_whole_states) {
   rw_mutex lock;
   std::array<long, 4> state{};  // all equal, guarded by lock
   crowd(6, 2, [&](std::minstd_rand& random, auto is_over) {
-    while (!is_over()) {
-      if (random() % 4 == 0) {
+    bool once = false;  // written
+    while (!once || !is_over()) {
+      if (!once || random() % 4 == 0) {
+        once = true;
         const std::lock_guard guard(lock);
         for (long& each : state) {
           ++each;
@@ -164,14 +167,14 @@ TEST_P(sync_stress, cond_loses_no_element_of_a_queue) {
   atomic<int> role;
   crowd(6, 2, [&](std::minstd_rand& random, auto is_over) {
     if (role.fetch_add_relaxed(1) % 2 == 0) {
-      while (!is_over()) {
-        const long value = static_cast<long>(random() % 100);
+      do {
+        const long value = 1 + static_cast<long>(random() % 100);
         std::unique_lock guard(lock);
         not_full.wait(guard, [&] { return queue.size() < 3; });
         queue.push_back(value);
         put.fetch_add_relaxed(value);
         not_empty.signal();
-      }
+      } while (!is_over());
       if (producing.fetch_sub_acq_rel(1) == 1) {  // pairs with the other decrements
         const std::lock_guard guard(lock);
         closed = true;
@@ -346,11 +349,11 @@ TEST_P(sync_stress, select_passes_every_value_once) {
   atomic<int> role;
   crowd(6, 2, [&](std::minstd_rand& random, auto is_over) {
     if (role.fetch_add_relaxed(1) % 2 == 0) {
-      while (!is_over()) {
-        const long v = static_cast<long>(random() % 100);
+      do {
+        const long v = 1 + static_cast<long>(random() % 100);
         select(ways[0].on_send(v), ways[1].on_send(v), ways[2].on_send(v));
         sent.fetch_add_relaxed(v);
-      }
+      } while (!is_over());
       if (sending.fetch_sub_acq_rel(1) == 1) quit.close();  // pairs with the other decrements
     } else {
       auto take = [&](std::optional<long> v) { received.fetch_add_relaxed(v.value()); };

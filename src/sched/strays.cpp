@@ -1,0 +1,103 @@
+// Strays: threads in user code that have lost their P while they were blocked (hand_off.cpp).
+//
+// Problem: nothing tells when such a thread returns from its call. It notices at its next entry into
+// gort; until then it computes beside GOMAXPROCS others, and while the world is stopped.
+//
+// Invariants
+//   [stray-1] The list holds every M with m::stray set; both change under sched.lock. The thread of
+//             one in the list exists.
+//   [stray-2] One that computes for long is parked in place and is none afterwards: it waits for a
+//             P. (Not inside blocking(), whose f may compute: like a C call in Go.) One that
+//             computes when the world is stopped is parked as `stopped`, stays in the list, and
+//             goes on without a P when the world starts.
+//   [stray-3] No signal is sent to one that sleeps in the kernel: its library would see EINTR. So
+//             one that returns from its call while the world is stopped computes on until it
+//             enters gort. Who needs more than that (a collector that moves what it finds on
+//             stacks, say) must look at the list again.
+//
+// Cost of a stop: for each stray one reading of its CPU clock, which stands still while it sleeps.
+//
+// Rejected: a timer on each stray's CPU clock, to interrupt it as soon as it returns: the kernel
+// looks at those once per tick, milliseconds late.
+#include "sched/strays.hpp"
+
+#include "os/preempt.hpp"
+#include "sched/g.hpp"
+#include "sched/schedule.hpp"
+
+namespace gort::sched {
+
+void add_stray_locked(m& who) noexcept {
+  who.stray = true;
+  who.stray_cpu_ns = os::thread_cpu_ns(who.thread.load_relaxed());
+  who.stray_next = sched.strays;
+  sched.strays = &who;
+}
+
+void drop_stray_locked(m& who) noexcept {
+  if (!who.stray) return;
+  who.stray = false;
+  for (m** at = &sched.strays; *at != nullptr; at = &(*at)->stray_next) {
+    if (*at == &who) {
+      *at = who.stray_next;
+      return;
+    }
+  }
+}
+
+bool have_strays_locked() noexcept { return sched.strays != nullptr; }
+
+void watch_strays() noexcept {
+  constexpr int looks_max = 32;
+  constexpr std::int64_t computing_ns = 1'000'000;
+  detail::spin_guard guard(sched.lock);
+  m* rest = sched.strays;
+  m** tail = &sched.strays;
+  for (int i = 0; i < looks_max && rest != nullptr; ++i) {
+    m& each = *rest;
+    const os::thread_handle thread = each.thread.load_relaxed();  // [stray-1]
+    const std::int64_t cpu_ns = os::thread_cpu_ns(thread);
+    if (cpu_ns - each.stray_cpu_ns >= computing_ns && each.announced.load_relaxed() == 0)
+      os::interrupt_thread(thread);
+    each.stray_cpu_ns = cpu_ns;
+    tail = &each.stray_next;
+    rest = each.stray_next;
+  }
+  if (rest == nullptr) return;
+  // Those looked at go to the end of the list.
+  m* looked_at = sched.strays;
+  *tail = nullptr;
+  sched.strays = rest;
+  while (rest->stray_next != nullptr) rest = rest->stray_next;
+  rest->stray_next = looked_at;
+}
+
+bool strays_rest_locked() noexcept {
+  bool all = true;
+  for (m* each = sched.strays; each != nullptr; each = each->stray_next) {
+    if (each->in_place == in_place::stopped) continue;
+    const os::thread_handle thread = each->thread.load_relaxed();  // [stray-1]
+    const std::int64_t cpu_ns = os::thread_cpu_ns(thread);
+    if (cpu_ns == each->stray_cpu_ns) continue;  // asleep since it was last seen asleep
+    if (os::activity_of(thread) == os::thread_activity::blocked) {
+      each->stray_cpu_ns = cpu_ns;
+    } else {
+      os::interrupt_thread(thread);
+      all = false;
+    }
+  }
+  return all;
+}
+
+m* resume_strays_locked(m* others) noexcept {
+  for (m* each = sched.strays; each != nullptr; each = each->stray_next) {
+    if (each->in_place != in_place::stopped) continue;
+    each->in_place = in_place::no;
+    each->current->on_cpu.store_relaxed(on_cpu_here);  // ordered by its note
+    each->idle_next = others;
+    others = each;
+  }
+  return others;
+}
+
+}  // namespace gort::sched

@@ -1,0 +1,89 @@
+// What a stop of the world reaches.
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <thread>
+
+#include <gtest/gtest.h>
+
+#include <gort/blocking.hpp>
+#include <gort/debug.hpp>
+#include <gort/go.hpp>
+#include <gort/time.hpp>
+#include <gort/wait_group.hpp>
+
+#include "sched/schedule.hpp"
+#include "support/run.hpp"
+
+namespace gort {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Blocks in `wait`, loses its P, then computes without entering gort: counts until told to stop.
+template <class F>
+void stop_beside_one_that_computes(F wait) {
+  std::array<int, 2> pipe{};
+  ASSERT_EQ(pipe2(pipe.data(), O_CLOEXEC), 0);
+  std::atomic<long> counted{0};
+  std::atomic<bool> stop{false};
+  test::with_procs(1, [&] {
+    wait_group all;
+    all.go([&] {
+      wait([&] {
+        char c;
+        ASSERT_EQ(read(pipe[0], &c, 1), 1);
+        while (!stop.load(std::memory_order_relaxed)) ++counted;
+      });
+    });
+    gort::sleep(1ms);  // its P is taken: this goroutine runs on
+    ASSERT_EQ(write(pipe[1], "x", 1), 1);
+    while (counted.load() == 0) {
+    }
+    sched::stop_the_world(-1);
+    const long before = counted.load();
+    std::this_thread::sleep_for(20ms);
+    EXPECT_EQ(counted.load(), before);
+    sched::start_the_world();
+    while (counted.load() == before) gort::sleep(1ms);
+    stop.store(true);
+    all.wait();
+  });
+  close(pipe[0]);
+  close(pipe[1]);
+}
+
+TEST(sched_world, one_that_has_returned_from_an_unannounced_call_is_stopped) {
+  for (int i = 0; i < 20; ++i) stop_beside_one_that_computes([](auto f) { f(); });
+}
+
+TEST(sched_world, one_that_computes_inside_blocking_is_stopped) {
+  for (int i = 0; i < 20; ++i) stop_beside_one_that_computes([](auto f) { blocking(f); });
+}
+
+TEST(sched_world, one_that_sleeps_in_the_kernel_is_left_alone) {
+  std::array<int, 2> pipe{};
+  ASSERT_EQ(pipe2(pipe.data(), O_CLOEXEC), 0);
+  test::with_procs(1, [&] {
+    wait_group all;
+    all.go([&] {
+      pollfd end{pipe[0], POLLIN, 0};
+      ASSERT_EQ(poll(&end, 1, -1), 1);  // which a signal interrupts always
+    });
+    gort::sleep(1ms);
+    for (int i = 0; i < 100; ++i) {
+      sched::stop_the_world(-1);
+      sched::start_the_world();
+    }
+    ASSERT_EQ(write(pipe[1], "x", 1), 1);
+    all.wait();
+  });
+  close(pipe[0]);
+  close(pipe[1]);
+}
+
+}  // namespace
+}  // namespace gort
