@@ -10,10 +10,9 @@
 //             P. (Not inside blocking(), whose f may compute: like a C call in Go.) One that
 //             computes when the world is stopped is parked as `stopped`, stays in the list, and
 //             goes on without a P when the world starts.
-//   [stray-3] No signal is sent to one that sleeps in the kernel: its library would see EINTR. So
-//             one that returns from its call while the world is stopped computes on until it
-//             enters gort. Who needs more than that (a collector that moves what it finds on
-//             stacks, say) must look at the list again.
+//   [stray-3] No signal is sent to one that sleeps in the kernel: a call that is restarted waits for
+//             its whole timeout again. So one that returns from its call while the world is stopped
+//             computes on until it enters gort; who cannot have that must look again.
 //
 // Cost of a stop: for each stray one reading of its CPU clock, which stands still while it sleeps.
 //

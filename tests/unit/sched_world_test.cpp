@@ -1,6 +1,6 @@
 // What a stop of the world reaches.
 #include <fcntl.h>
-#include <poll.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <array>
@@ -64,21 +64,36 @@ TEST(sched_world, one_that_computes_inside_blocking_is_stopped) {
   for (int i = 0; i < 20; ++i) stop_beside_one_that_computes([](auto f) { blocking(f); });
 }
 
+long times_slept() {
+  rusage used{};
+  getrusage(RUSAGE_THREAD, &used);
+  return used.ru_nvcsw;
+}
+
 TEST(sched_world, one_that_sleeps_in_the_kernel_is_left_alone) {
   std::array<int, 2> pipe{};
   ASSERT_EQ(pipe2(pipe.data(), O_CLOEXEC), 0);
+  std::atomic<int> reads{0};
   test::with_procs(1, [&] {
     wait_group all;
     all.go([&] {
-      pollfd end{pipe[0], POLLIN, 0};
-      ASSERT_EQ(poll(&end, 1, -1), 1);  // which a signal interrupts always
+      for (int i = 0; i < 2; ++i) {  // the second time it has run without a P
+        const long before = times_slept();
+        char c;
+        ASSERT_EQ(read(pipe[0], &c, 1), 1);
+        EXPECT_LT(times_slept() - before, 20);  // it would sleep again after each signal
+        ++reads;
+      }
     });
-    gort::sleep(1ms);
-    for (int i = 0; i < 100; ++i) {
-      sched::stop_the_world(-1);
-      sched::start_the_world();
+    for (int i = 0; i < 2; ++i) {
+      gort::sleep(2ms);
+      for (int k = 0; k < 100; ++k) {
+        sched::stop_the_world(-1);
+        sched::start_the_world();
+      }
+      ASSERT_EQ(write(pipe[1], "x", 1), 1);
+      while (reads.load() == i) std::this_thread::yield();  // this goroutine stays on its P
     }
-    ASSERT_EQ(write(pipe[1], "x", 1), 1);
     all.wait();
   });
   close(pipe[0]);
