@@ -12,8 +12,8 @@
 //   - the thread sleeps in the kernel: sysmon takes the P behind its back. No signal is sent, so
 //     the library sees no EINTR;
 //   - the thread computes: a signal parks it in place (preempt.cpp).
-// After the first two it is a *stray* (strays.cpp): user code without a P. It notices when it enters
-// gort.
+// After the first two it is a *stray* (strays.cpp): user code without a P. It notices when it
+// enters gort.
 //
 // Invariants
 //   [hand-1] A thread is deprived of its P under sched.lock and while it is not inside gort

@@ -137,7 +137,8 @@ struct m {
   enum in_place in_place = in_place::no;
   m* in_place_next = nullptr;
   m* in_place_prev = nullptr;
-  std::int64_t stray_cpu_ns = 0;
+  std::int64_t stray_cpu_ns = 0;      // when sysmon looked last
+  std::int64_t asleep_at_cpu_ns = 0;  // when it was last seen asleep; less: never
 
   detail::atomic<std::uint32_t> announced;  // inside blocking(); a hint to sysmon
 

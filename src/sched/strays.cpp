@@ -1,7 +1,7 @@
 // Strays: threads in user code that have lost their P while they were blocked (hand_off.cpp).
 //
-// Problem: nothing tells when such a thread returns from its call. It notices at its next entry into
-// gort; until then it computes beside GOMAXPROCS others, and while the world is stopped.
+// Problem: nothing tells when such a thread returns from its call. It notices at its next entry
+// into gort; until then it computes beside GOMAXPROCS others, and while the world is stopped.
 //
 // Invariants
 //   [stray-1] The list holds every M with m::stray set; both change under sched.lock. The thread of
@@ -10,17 +10,19 @@
 //             P. (Not inside blocking(), whose f may compute: like a C call in Go.) One that
 //             computes when the world is stopped is parked as `stopped`, stays in the list, and
 //             goes on without a P when the world starts.
-//   [stray-3] No signal is sent to one that sleeps in the kernel: a call that is restarted waits for
-//             its whole timeout again. So one that returns from its call while the world is stopped
-//             computes on until it enters gort; who cannot have that must look again.
+//   [stray-3] No signal is sent to one that sleeps in the kernel: a call that is restarted waits
+//             for its whole timeout again. So one that returns from its call while the world is
+//             stopped computes on until it enters gort; who cannot have that must look again.
 //
-// Cost of a stop: for each stray one reading of its CPU clock, which stands still while it sleeps.
+// Cost of a stop: for each stray one reading of its CPU clock, which stands still while it sleeps
+// (and while it waits for a CPU: so whether it sleeps is asked once, when that has changed).
 //
 // Rejected: a timer on each stray's CPU clock, to interrupt it as soon as it returns: the kernel
 // looks at those once per tick, milliseconds late.
 #include "sched/strays.hpp"
 
 #include "os/preempt.hpp"
+#include "sched/current.hpp"
 #include "sched/g.hpp"
 #include "sched/schedule.hpp"
 
@@ -29,6 +31,7 @@ namespace gort::sched {
 void add_stray_locked(m& who) noexcept {
   who.stray = true;
   who.stray_cpu_ns = os::thread_cpu_ns(who.thread.load_relaxed());
+  who.asleep_at_cpu_ns = -1;
   who.stray_next = sched.strays;
   sched.strays = &who;
 }
@@ -74,12 +77,12 @@ void watch_strays() noexcept {
 bool strays_rest_locked() noexcept {
   bool all = true;
   for (m* each = sched.strays; each != nullptr; each = each->stray_next) {
-    if (each->in_place == in_place::stopped) continue;
+    if (each->in_place == in_place::stopped || each == current_m()) continue;  // we are inside gort
     const os::thread_handle thread = each->thread.load_relaxed();  // [stray-1]
     const std::int64_t cpu_ns = os::thread_cpu_ns(thread);
-    if (cpu_ns == each->stray_cpu_ns) continue;  // asleep since it was last seen asleep
+    if (cpu_ns == each->asleep_at_cpu_ns) continue;  // it has not run since
     if (os::activity_of(thread) == os::thread_activity::blocked) {
-      each->stray_cpu_ns = cpu_ns;
+      each->asleep_at_cpu_ns = cpu_ns;
     } else {
       os::interrupt_thread(thread);
       all = false;

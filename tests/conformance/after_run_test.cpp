@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <array>
-#include <atomic>
 #include <chrono>
 #include <ctime>
 #include <thread>
@@ -12,6 +11,7 @@
 #include <gtest/gtest.h>
 
 #include <gort/debug.hpp>
+#include <gort/detail/atomic.hpp>
 #include <gort/go.hpp>
 #include <gort/runtime.hpp>
 #include <gort/sync.hpp>
@@ -39,56 +39,56 @@ std::chrono::nanoseconds cpu_time() {
 TEST(after_run, one_whose_p_was_taken_sleeps_until_the_next_run) {
   std::array<int, 2> pipe{};
   ASSERT_EQ(pipe2(pipe.data(), O_CLOEXEC), 0);
-  std::atomic<bool> has_read{false};
-  std::atomic<bool> is_over{false};
+  detail::atomic<bool> has_read;
+  detail::atomic<bool> is_over;
   test::with_procs(1, [&] {
     const std::uint64_t before = debug::read_scheduler_counts().unannounced_blocking;
     gort::go([&] {
       char c;
       ASSERT_EQ(read(pipe[0], &c, 1), 1);
-      has_read.store(true);
+      has_read.store_relaxed(true);
       runtime::gosched();
-      is_over.store(true);
+      is_over.store_relaxed(true);
     });
     while (debug::read_scheduler_counts().unannounced_blocking == before) gort::sleep(1ms);
   });
   ASSERT_EQ(write(pipe[1], "x", 1), 1);
-  wait_until([&] { return has_read.load(); });
+  wait_until([&] { return has_read.load_relaxed(); });
   std::this_thread::sleep_for(20ms);  // for it to come to rest
   constexpr auto watched = 500ms;
   const auto before = cpu_time();
   std::this_thread::sleep_for(watched);
   EXPECT_LT(cpu_time() - before, watched / 2) << "it waits for a P by asking again and again";
-  EXPECT_FALSE(is_over.load());
+  EXPECT_FALSE(is_over.load_relaxed());
   gort::run([&] {
-    while (!is_over.load()) gort::sleep(1ms);
+    while (!is_over.load_relaxed()) gort::sleep(1ms);
   });
   close(pipe[0]);
   close(pipe[1]);
 }
 
 TEST(after_run, one_that_computes_may_change_gomaxprocs) {
-  std::atomic<bool> go_on{false};
-  std::atomic<bool> has_begun{false};
-  std::atomic<bool> has_changed{false};
-  std::atomic<bool> is_over{false};
+  detail::atomic<bool> go_on;
+  detail::atomic<bool> has_begun;
+  detail::atomic<bool> has_changed;
+  detail::atomic<bool> is_over;
   test::with_procs(2, [&] {
     gort::go([&] {
-      has_begun.store(true);
-      while (!go_on.load()) {
+      has_begun.store_relaxed(true);
+      while (!go_on.load_relaxed()) {
       }
       const int before = runtime::gomaxprocs(3);
       runtime::gomaxprocs(before);
-      has_changed.store(true);
+      has_changed.store_relaxed(true);
       runtime::gosched();
-      is_over.store(true);
+      is_over.store_relaxed(true);
     });
-    while (!has_begun.load()) gort::sleep(1ms);
+    while (!has_begun.load_relaxed()) gort::sleep(1ms);
   });
-  go_on.store(true);
-  wait_until([&] { return has_changed.load(); });
+  go_on.store_relaxed(true);
+  wait_until([&] { return has_changed.load_relaxed(); });
   gort::run([&] {
-    while (!is_over.load()) gort::sleep(1ms);
+    while (!is_over.load_relaxed()) gort::sleep(1ms);
   });
 }
 

@@ -4,13 +4,13 @@
 #include <unistd.h>
 
 #include <array>
-#include <atomic>
 #include <thread>
 
 #include <gtest/gtest.h>
 
 #include <gort/blocking.hpp>
 #include <gort/debug.hpp>
+#include <gort/detail/atomic.hpp>
 #include <gort/go.hpp>
 #include <gort/time.hpp>
 #include <gort/wait_group.hpp>
@@ -28,28 +28,28 @@ template <class F>
 void stop_beside_one_that_computes(F wait) {
   std::array<int, 2> pipe{};
   ASSERT_EQ(pipe2(pipe.data(), O_CLOEXEC), 0);
-  std::atomic<long> counted{0};
-  std::atomic<bool> stop{false};
+  detail::atomic<long> counted;
+  detail::atomic<bool> stop;
   test::with_procs(1, [&] {
     wait_group all;
     all.go([&] {
       wait([&] {
         char c;
         ASSERT_EQ(read(pipe[0], &c, 1), 1);
-        while (!stop.load(std::memory_order_relaxed)) ++counted;
+        while (!stop.load_relaxed()) counted.fetch_add_relaxed(1);
       });
     });
     gort::sleep(1ms);  // its P is taken: this goroutine runs on
     ASSERT_EQ(write(pipe[1], "x", 1), 1);
-    while (counted.load() == 0) {
+    while (counted.load_relaxed() == 0) {
     }
     sched::stop_the_world(-1);
-    const long before = counted.load();
+    const long before = counted.load_relaxed();
     std::this_thread::sleep_for(20ms);
-    EXPECT_EQ(counted.load(), before);
+    EXPECT_EQ(counted.load_relaxed(), before);
     sched::start_the_world();
-    while (counted.load() == before) gort::sleep(1ms);
-    stop.store(true);
+    while (counted.load_relaxed() == before) gort::sleep(1ms);
+    stop.store_relaxed(true);
     all.wait();
   });
   close(pipe[0]);
@@ -73,7 +73,7 @@ long times_slept() {
 TEST(sched_world, one_that_sleeps_in_the_kernel_is_left_alone) {
   std::array<int, 2> pipe{};
   ASSERT_EQ(pipe2(pipe.data(), O_CLOEXEC), 0);
-  std::atomic<int> reads{0};
+  detail::atomic<int> reads;
   test::with_procs(1, [&] {
     wait_group all;
     all.go([&] {
@@ -82,7 +82,7 @@ TEST(sched_world, one_that_sleeps_in_the_kernel_is_left_alone) {
         char c;
         ASSERT_EQ(read(pipe[0], &c, 1), 1);
         EXPECT_LT(times_slept() - before, 20);  // it would sleep again after each signal
-        ++reads;
+        reads.fetch_add_relaxed(1);
       }
     });
     for (int i = 0; i < 2; ++i) {
@@ -92,7 +92,7 @@ TEST(sched_world, one_that_sleeps_in_the_kernel_is_left_alone) {
         sched::start_the_world();
       }
       ASSERT_EQ(write(pipe[1], "x", 1), 1);
-      while (reads.load() == i) std::this_thread::yield();  // this goroutine stays on its P
+      while (reads.load_relaxed() == i) std::this_thread::yield();  // this goroutine stays on its P
     }
     all.wait();
   });
