@@ -122,8 +122,13 @@ GORT_LEFT_BY_SWITCH void start_goroutine(void* raw) {
 g* make_in_slot(p* here, void* slot, unsigned size_class, spawn_record* record) noexcept {
   if (slot == nullptr) no_stack(size_class);  // src/sched/stack_size.cpp
   g* where = record_of_slot(slot, size_class);
-  void* fiber = where->tsan_fiber;  // zero in fresh memory [spawn-2]
-  if (fiber == nullptr) fiber = base::fiber_create();
+  // Nothing is read here before it is written: in fresh memory the kernel would map its page of
+  // zeros first, and then copy that.
+  void* fiber = nullptr;
+  if constexpr (base::with_tsan) {
+    fiber = where->tsan_fiber;  // zero in fresh memory [spawn-2]
+    if (fiber == nullptr) fiber = base::fiber_create();
+  }
   std::uint16_t site = 0;
   if (here != nullptr && --here->births_left == 0) [[unlikely]]
     site = measure_birth(*here, where, slot, size_class, *record);
