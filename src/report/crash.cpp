@@ -69,6 +69,7 @@ void print_traceback(text_sink& out, bool fatal) noexcept {
   const base::traceback level = traceback_level();
   if (level == base::traceback::none) return;
   dump_options options;
+  options.process_ends = true;
   options.internal_frames = level >= base::traceback::system;
   out << "\n";
   const sched::goroutine_view own = sched::current_goroutine();

@@ -1,58 +1,16 @@
 #include "report/dump.hpp"
 
-#include <unwind.h>
-#include <algorithm>
+#include <gort/detail/atomic.hpp>
 
-#include "arch/unwind.hpp"
 #include "os/clock.hpp"
 #include "report/frame_cache.hpp"
+#include "report/snapshot.hpp"
 #include "report/symbolizer.hpp"
+#include "report/trace.hpp"
 
 namespace gort::report {
 
 namespace {
-
-constexpr std::size_t half_frames_max = 50;  // innermost and outermost, as Go prints
-
-// Return addresses of a stack: the first 50 and the last 50.
-struct trace {
-  const void* inner[half_frames_max];
-  const void* outer[half_frames_max];  // a ring
-  std::size_t count = 0;
-  bool in_parked = false;   // past gort_unwind_from
-  bool from_fault = false;  // those before the interrupted one belong to the handler
-
-  void add(const void* pc) noexcept {
-    if (count < half_frames_max)
-      inner[count] = pc;
-    else
-      outer[(count - half_frames_max) % half_frames_max] = pc;
-    ++count;
-  }
-};
-
-_Unwind_Reason_Code collect(_Unwind_Context* context, void* raw) {
-  auto& to = *static_cast<trace*>(raw);
-  // A return address lies behind its call; the address that a signal has interrupted does not.
-  int interrupted = 0;
-  const auto* pc = reinterpret_cast<const char*>(_Unwind_GetIPInfo(context, &interrupted));
-  if (pc == nullptr) return _URC_END_OF_STACK;
-  if (interrupted != 0) ++pc;
-  if (to.in_parked && to.from_fault && interrupted != 0) {
-    to.count = 0;
-    to.from_fault = false;
-  }
-  if (to.in_parked) {
-    to.add(pc);
-  } else {
-    // Frames of this file come first, up to and including the trampoline.
-    const auto* begin = reinterpret_cast<const char*>(&gort_unwind_from);
-    to.in_parked = pc > begin && pc <= gort_unwind_from_end;
-  }
-  return _URC_NO_REASON;
-}
-
-void walk(void* raw) { _Unwind_Backtrace(collect, raw); }
 
 // A frame as two lines; several for inlined calls.
 struct frame_printer {
@@ -77,27 +35,32 @@ struct frame_printer {
   }
 };
 
-// Guarded by the turn to stop the world.
-frame_cache frames_of_dump;
-frame_cache creators_of_dump;
+// What one dump at a time remembers; the others look everything up.
+struct memory {
+  detail::atomic<std::uint32_t> taken;
+  frame_cache frames;
+  frame_cache creators;
+} shared_memory;
 
-void print_frame(text_sink& out, const void* pc, const dump_options& options) noexcept {
+void print_frame(text_sink& out, const void* pc, const dump_options& options,
+                 memory* known) noexcept {
   const auto look_up = [&](text_sink& to) {
     frame_printer printer{to, options, pc};
     symbolize(pc, frame_printer::print, &printer);
   };
-  if (!options.remember || frames_of_dump.print(out, pc, look_up) < 0) look_up(out);
+  if (known == nullptr || known->frames.print(out, pc, look_up) < 0) look_up(out);
 }
 
-void print_trace(text_sink& out, const trace& frames, const dump_options& options) noexcept {
-  const std::size_t inner = frames.count < half_frames_max ? frames.count : half_frames_max;
-  for (std::size_t i = 0; i < inner; ++i) print_frame(out, frames.inner[i], options);
-  if (frames.count <= half_frames_max) return;
-  const std::size_t rest = frames.count - half_frames_max;
-  const std::size_t kept = rest < half_frames_max ? rest : half_frames_max;
+void print_trace(text_sink& out, const trace& frames, const dump_options& options,
+                 memory* known) noexcept {
+  const std::size_t inner = frames.count < trace::half ? frames.count : trace::half;
+  for (std::size_t i = 0; i < inner; ++i) print_frame(out, frames.inner[i], options, known);
+  if (frames.count <= trace::half) return;
+  const std::size_t rest = frames.count - trace::half;
+  const std::size_t kept = rest < trace::half ? rest : trace::half;
   if (rest > kept) out << "..." << std::uint64_t{rest - kept} << " frames elided...\n";
   for (std::size_t i = rest - kept; i < rest; ++i)
-    print_frame(out, frames.outer[i % half_frames_max], options);
+    print_frame(out, frames.outer[i % trace::half], options, known);
 }
 
 // Who started it: the function, or (place) where that stands.
@@ -125,7 +88,7 @@ struct creator_printer {
 };
 
 void print_creator(text_sink& out, const sched::goroutine_view& view,
-                   const dump_options& options) noexcept {
+                   memory* remembered) noexcept {
   if (view.creation_pc == nullptr) return;
   bool known = false;
   // The goroutine's number stands in the middle of what can be remembered.
@@ -136,7 +99,7 @@ void print_creator(text_sink& out, const sched::goroutine_view& view,
       known = known || printer.done;
     };
     const char* key = static_cast<const char*>(view.creation_pc) - (place ? 0 : 1);
-    const int printed = options.remember ? creators_of_dump.print(out, key, look_up) : -1;
+    const int printed = remembered != nullptr ? remembered->creators.print(out, key, look_up) : -1;
     if (printed < 0) look_up(out);
     known = known || printed > 0;
     if (!known) return;
@@ -171,77 +134,83 @@ void print_header(text_sink& out, const sched::goroutine_view& view) noexcept {
   out << "]:\n";
 }
 
+void print_one(text_sink& out, const sched::goroutine_view& view, const trace& frames,
+               const dump_options& options, memory* known) noexcept {
+  print_header(out, view);
+  if (frames.count != 0)
+    print_trace(out, frames, options, known);
+  else if (view.status == sched::g_status::running && !view.is_current)
+    out << "\tgoroutine running on other thread; stack unavailable\n";
+  print_creator(out, view, known);
+}
+
+// Stops the world, which is started again, or of which user code goes on: that holds the locks
+// that printing may need.
+void take_snapshot(snapshot& to, const dump_options& options,
+                   const sched::goroutine_view& own) noexcept {
+  struct visit {
+    snapshot& to;
+    const dump_options& options;
+    std::uint64_t own_id;
+    bool stopped;
+
+    void one(const sched::goroutine_view& view) noexcept {
+      trace frames;  // without a stop only our own stack stays as it is
+      if (stopped || view.is_current) walk_stack(view, options.internal_frames, frames);
+      to.add(view, frames);
+    }
+  } all{to, options, own.id, sched::stop_the_world_for_dump()};
+  if (own.id != 0) all.one(own);
+  sched::for_each_goroutine(
+      [](const sched::goroutine_view& view, void* raw) {
+        auto& each = *static_cast<visit*>(raw);
+        if (view.id != each.own_id) each.one(view);
+      },
+      &all);
+  if (!all.stopped) return;
+  if (options.process_ends)
+    sched::let_user_code_go_after_dump();
+  else
+    sched::start_the_world_after_dump();
+}
+
 }  // namespace
 
 void print_goroutine(text_sink& out, const sched::goroutine_view& view,
                      const dump_options& options) noexcept {
-  print_header(out, view);
   trace frames;
-  frames.from_fault = view.from_fault && !options.internal_frames;
-  if (view.is_current) {
-    frames.in_parked = true;
-    walk(&frames);
-    print_trace(out, frames, options);
-  } else if (view.saved_sp != nullptr && !options.stacks_may_move) {
-    gort_unwind_from(view.saved_sp, walk, &frames);
-    print_trace(out, frames, options);
-  } else if (view.status == sched::g_status::running) {
-    out << "\tgoroutine running on other thread; stack unavailable\n";
-  }
-  print_creator(out, view, options);
-}
-
-std::size_t innermost_frames(const sched::goroutine_view& view, const void** pcs,
-                             std::size_t room) noexcept {
-  trace frames;
-  frames.from_fault = view.from_fault;
-  gort_unwind_from(view.saved_sp, walk, &frames);
-  const std::size_t found = std::min({room, frames.count, half_frames_max});
-  std::copy_n(frames.inner, found, pcs);
-  return found;
+  walk_stack(view, options.internal_frames, frames);
+  print_one(out, view, frames, options, nullptr);
 }
 
 void print_all_goroutines(text_sink& out, const dump_options& options,
                           const sched::goroutine_view* seen_as) noexcept {
-  const bool stopped = sched::stop_the_world_for_dump();
-  dump_options actual = options;
-  actual.stacks_may_move = !stopped;
-  actual.remember = stopped;
-  if (stopped) {
-    frames_of_dump.clear();
-    creators_of_dump.clear();
-  }
-  struct printer {
-    text_sink& out;
-    const dump_options& options;
-    bool first = true;
-    std::uint64_t own_id = 0;
-
-    void one(const sched::goroutine_view& view) noexcept {
-      if (!first) out << "\n";
-      first = false;
-      print_goroutine(out, view, options);
-    }
-  } all{out, actual};
   const sched::goroutine_view own = seen_as != nullptr ? *seen_as : sched::current_goroutine();
-  if (own.id != 0) {
-    all.own_id = own.id;
-    all.one(own);
+  snapshot seen;
+  take_snapshot(seen, options, own);
+  // Acquire pairs with the release below: what the last dump has written.
+  memory* known = shared_memory.taken.exchange_acquire(1) == 0 ? &shared_memory : nullptr;
+  if (known != nullptr) {
+    known->frames.clear();
+    known->creators.clear();
   }
-  // Main before the others, as in Go.
-  sched::for_each_goroutine(
-      [](const sched::goroutine_view& view, void* raw) {
-        auto& to = *static_cast<printer*>(raw);
-        if (view.id == 1 && to.own_id != 1) to.one(view);
-      },
-      &all);
-  sched::for_each_goroutine(
-      [](const sched::goroutine_view& view, void* raw) {
-        auto& to = *static_cast<printer*>(raw);
-        if (view.id != 1 && view.id != to.own_id) to.one(view);
-      },
-      &all);
-  if (stopped) sched::start_the_world_after_dump();
+  bool first = true;
+  const auto print = [&](const sched::goroutine_view& view, const trace& frames) {
+    if (!first) out << "\n";
+    first = false;
+    print_one(out, view, frames, options, known);
+  };
+  // The caller's, then main's, then the others, as in Go.
+  constexpr int turns = 3;
+  for (int turn = 0; turn < turns; ++turn) {
+    seen.for_each([&](const sched::goroutine_view& view, const trace& frames) {
+      const bool is_own = own.id != 0 && view.id == own.id;
+      if (turn == (is_own ? 0 : view.id == 1 ? 1 : 2)) print(view, frames);
+    });
+  }
+  if (seen.lost() != 0)
+    out << "\n" << std::uint64_t{seen.lost()} << " more goroutines; no memory to show them\n";
+  if (known != nullptr) known->taken.store_release(0);  // pairs with the exchange above
 }
 
 }  // namespace gort::report

@@ -9,21 +9,17 @@ namespace gort::report {
 /// 0 none, 1 single and all, 2 and more: runtime frames too, with addresses.
 struct dump_options {
   bool internal_frames = false;
-  bool stacks_may_move = false;  // the world could not be stopped: headers only
-  bool remember = false;         // the world is stopped: look each address up once
+  bool process_ends = false;  // goroutines do not go on when the dump has been taken
 };
 
 /// One goroutine: header, frames, creator; ends with a newline.
 void print_goroutine(text_sink& out, const sched::goroutine_view& view,
                      const dump_options& options) noexcept;
 
-/// All of them, the calling one first, a blank line between two. Stops the world meanwhile. `own`:
-/// how to see the calling one, where that is not from here.
+/// All of them, the calling one first, a blank line between two. Stops the world to see them, and
+/// prints afterwards: looking names up may allocate. `own`: how to see the calling one, where that
+/// is not from here.
 void print_all_goroutines(text_sink& out, const dump_options& options,
                           const sched::goroutine_view* own = nullptr) noexcept;
-
-/// The first `room` return addresses of one that is not running; returns how many there were.
-std::size_t innermost_frames(const sched::goroutine_view& view, const void** pcs,
-                             std::size_t room) noexcept;
 
 }  // namespace gort::report

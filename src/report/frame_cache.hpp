@@ -11,7 +11,7 @@
 
 namespace gort::report {
 
-/// For one dump at a time: who uses it has stopped the world.
+/// For one dump at a time.
 class frame_cache {
  public:
   void clear() noexcept {

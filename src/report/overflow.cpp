@@ -24,6 +24,7 @@
 #include "report/crash.hpp"
 #include "report/dump.hpp"
 #include "report/symbolizer.hpp"
+#include "report/trace.hpp"
 #include "stack/slots.hpp"
 
 namespace gort::report {
@@ -88,6 +89,7 @@ GORT_LEFT_BY_SWITCH void report_overflow(void* raw) {
       // ThreadSanitizer complains about malloc in any handler, and stops to do so.
       use_linker_names(base::with_tsan || inside_malloc(own));
       dump_options options;
+      options.process_ends = true;
       options.internal_frames = level >= base::traceback::system;
       if (sched::current_is_inside())
         print_goroutine(out, own, options);  // [overflow-2]

@@ -36,6 +36,7 @@ void reporter_main(void*) {
     out << "SIGQUIT: quit\nPC=";
     out.hex(registers.pc) << " m=0 sigcode=0\n\n";
     dump_options options;
+    options.process_ends = true;
     options.internal_frames = true;
     print_all_goroutines(out, options);
     out << "\n";

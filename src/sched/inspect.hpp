@@ -52,6 +52,9 @@ bool current_is_inside() noexcept;
 /// start_the_world_after_dump() must follow.
 bool stop_the_world_for_dump() noexcept;
 void start_the_world_after_dump() noexcept;
+/// Instead, before the process ends: only what was stopped in user code goes on, until it reaches
+/// gort, for it may hold malloc's lock or another that the report needs.
+void let_user_code_go_after_dump() noexcept;
 
 /// Measures the stacks of those living goroutines that are being measured (src/stack/usage.hpp);
 /// stops the world.

@@ -234,6 +234,11 @@ bool stop_the_world_for_dump() noexcept {
 
 void start_the_world_after_dump() noexcept { start_the_world(); }
 
+void let_user_code_go_after_dump() noexcept {
+  frozen.store_relaxed(1);  // we have the turn
+  start_the_world();
+}
+
 void stop_here(m& here) noexcept {
   {
     detail::spin_guard guard(sched.lock);

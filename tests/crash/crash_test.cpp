@@ -42,6 +42,14 @@ using test::run_program;
 [[gnu::noinline]] void starts_one(const chan<int>& c) {
   go([c] { waits_for(c); });
 }
+void until_one_waits() {
+  std::string text;
+  while (text.find("[chan receive]") == text.npos) {
+    runtime::gosched();
+    text.assign(1 << 16, '\0');
+    text.resize(runtime::stack(text, true));
+  }
+}
 void let_others_run() {
   for (int i = 0; i < 10; ++i) runtime::gosched();
 }
@@ -103,7 +111,7 @@ TEST(program, DISABLED_quit) {
     starts_one(c);
     go({.name = "busy"}, computes);
     runtime::gomaxprocs(3);
-    let_others_run();
+    until_one_waits();
     // ThreadSanitizer puts a signal from outside off until the thread calls into libc; the busy one
     // never does.
     if (base::with_tsan)
@@ -111,6 +119,28 @@ TEST(program, DISABLED_quit) {
     else
       kill(getpid(), SIGQUIT);
     waits_for(c);
+  });
+}
+
+[[gnu::noinline]] void allocates() {
+  for (;;) {
+    void* p = std::malloc(5000);  // more than what a thread keeps for itself
+    asm volatile("" : : "r"(p) : "memory");
+    std::free(p);
+  }
+}
+
+TEST(program, DISABLED_dumps_beside_malloc) {
+  run([] {
+    runtime::gomaxprocs(3);
+    for (int i = 0; i < 2; ++i) go(allocates);
+    std::string text(1 << 16, '\0');
+    for (int i = 0; i < 200; ++i) runtime::stack(text, true);
+    if (base::with_tsan)  // as above
+      raise(SIGQUIT);
+    else
+      kill(getpid(), SIGQUIT);
+    waits_for(make_chan<int>());
   });
 }
 
@@ -227,6 +257,13 @@ TEST(crash, sigquit_prints_everything) {
   // ThreadSanitizer holds back the signal that stops the one that computes.
   EXPECT_TRUE(p.has(base::with_tsan ? "stack unavailable" : "computes(...)")) << p.text;
   EXPECT_TRUE(p.has("\nrip    0x") || p.has("\npc     0x")) << p.text;
+}
+
+// All threads share one arena, whose lock is held by one that is stopped, more often than not.
+TEST(crash, dumps_need_no_lock_of_malloc) {
+  const ended p = run_program("dumps_beside_malloc", "MALLOC_ARENA_MAX=1");
+  EXPECT_EQ(p.status, 2) << p.text;
+  EXPECT_TRUE(p.has("allocates(...)")) << p.text;
 }
 
 TEST(crash, goexit_must_not_be_swallowed) {
