@@ -276,6 +276,10 @@ void thaw_the_world() noexcept {
 
 void start_the_world() noexcept {
   if (frozen.load_relaxed() != 0) {
+    {
+      detail::spin_guard guard(sched.lock);
+      sched.stop_in_place = false;  // a signal that is still on its way must not park them again
+    }
     resume_all_stopped();  // stragglers that the freeze did not wait for
     let_all_in_place_go();
     world_turn.exit();
