@@ -43,24 +43,23 @@ struct memory {
 } shared_memory;
 
 void print_frame(text_sink& out, const void* pc, const dump_options& options,
-                 memory* known) noexcept {
+                 memory* remembered) noexcept {
   const auto look_up = [&](text_sink& to) {
     frame_printer printer{to, options, pc};
     symbolize(pc, frame_printer::print, &printer);
   };
-  if (known == nullptr || known->frames.print(out, pc, look_up) < 0) look_up(out);
+  if (remembered == nullptr || remembered->frames.print(out, pc, look_up) < 0) look_up(out);
 }
 
 void print_trace(text_sink& out, const trace& frames, const dump_options& options,
-                 memory* known) noexcept {
-  const std::size_t inner = frames.count < trace::half ? frames.count : trace::half;
-  for (std::size_t i = 0; i < inner; ++i) print_frame(out, frames.inner[i], options, known);
-  if (frames.count <= trace::half) return;
-  const std::size_t rest = frames.count - trace::half;
-  const std::size_t kept = rest < trace::half ? rest : trace::half;
+                 memory* remembered) noexcept {
+  const std::size_t inner = frames.inner_count();
+  for (std::size_t i = 0; i < inner; ++i) print_frame(out, frames.inner[i], options, remembered);
+  const std::size_t rest = frames.count - inner;
+  const std::size_t kept = frames.outer_count();
   if (rest > kept) out << "..." << std::uint64_t{rest - kept} << " frames elided...\n";
   for (std::size_t i = rest - kept; i < rest; ++i)
-    print_frame(out, frames.outer[i % trace::half], options, known);
+    print_frame(out, frames.outer[i % trace::half], options, remembered);
 }
 
 // Who started it: the function, or (place) where that stands.
@@ -135,13 +134,13 @@ void print_header(text_sink& out, const sched::goroutine_view& view) noexcept {
 }
 
 void print_one(text_sink& out, const sched::goroutine_view& view, const trace& frames,
-               const dump_options& options, memory* known) noexcept {
+               const dump_options& options, memory* remembered) noexcept {
   print_header(out, view);
   if (frames.count != 0)
-    print_trace(out, frames, options, known);
+    print_trace(out, frames, options, remembered);
   else if (view.status == sched::g_status::running && !view.is_current)
     out << "\tgoroutine running on other thread; stack unavailable\n";
-  print_creator(out, view, known);
+  print_creator(out, view, remembered);
 }
 
 // Stops the world, which is started again, or of which user code goes on: that holds the locks
@@ -189,16 +188,16 @@ void print_all_goroutines(text_sink& out, const dump_options& options,
   snapshot seen;
   take_snapshot(seen, options, own);
   // Acquire pairs with the release below: what the last dump has written.
-  memory* known = shared_memory.taken.exchange_acquire(1) == 0 ? &shared_memory : nullptr;
-  if (known != nullptr) {
-    known->frames.clear();
-    known->creators.clear();
+  memory* remembered = shared_memory.taken.exchange_acquire(1) == 0 ? &shared_memory : nullptr;
+  if (remembered != nullptr) {
+    remembered->frames.clear();
+    remembered->creators.clear();
   }
   bool first = true;
   const auto print = [&](const sched::goroutine_view& view, const trace& frames) {
     if (!first) out << "\n";
     first = false;
-    print_one(out, view, frames, options, known);
+    print_one(out, view, frames, options, remembered);
   };
   // The caller's, then main's, then the others, as in Go.
   constexpr int turns = 3;
@@ -210,7 +209,7 @@ void print_all_goroutines(text_sink& out, const dump_options& options,
   }
   if (seen.lost() != 0)
     out << "\n" << std::uint64_t{seen.lost()} << " more goroutines; no memory to show them\n";
-  if (known != nullptr) known->taken.store_release(0);  // pairs with the exchange above
+  if (remembered != nullptr) remembered->taken.store_release(0);  // pairs with the exchange above
 }
 
 }  // namespace gort::report

@@ -1,6 +1,5 @@
 #include "report/snapshot.hpp"
 
-#include <algorithm>
 #include <cstring>
 #include <new>
 
@@ -11,11 +10,6 @@ namespace gort::report {
 namespace {
 
 constexpr std::size_t chunk_bytes = 1 << 20;
-
-std::size_t inner_count(std::size_t count) noexcept { return std::min(count, trace::half); }
-std::size_t outer_count(std::size_t count) noexcept {
-  return count <= trace::half ? 0 : std::min(count - trace::half, trace::half);
-}
 
 }  // namespace
 
@@ -41,9 +35,9 @@ char* snapshot::room(std::size_t bytes) noexcept {
 }
 
 void snapshot::add(const sched::goroutine_view& view, const trace& frames) noexcept {
-  const std::size_t inner = inner_count(frames.count);
-  const std::size_t outer = outer_count(frames.count);
-  char* at = room(sizeof(entry) + (inner + outer) * sizeof(void*));
+  const std::size_t inner_bytes = frames.inner_count() * sizeof(void*);
+  const std::size_t outer_bytes = frames.outer_count() * sizeof(void*);
+  char* at = room(sizeof(entry) + inner_bytes + outer_bytes);
   if (at == nullptr) {
     ++lost_;
     return;
@@ -51,19 +45,19 @@ void snapshot::add(const sched::goroutine_view& view, const trace& frames) noexc
   auto* head = ::new (at) entry{view, frames.count};
   head->view.name = {};
   at += sizeof(entry);
-  std::memcpy(at, frames.inner, inner * sizeof(void*));
-  std::memcpy(at + inner * sizeof(void*), frames.outer, outer * sizeof(void*));
+  std::memcpy(at, frames.inner, inner_bytes);
+  std::memcpy(at + inner_bytes, frames.outer, outer_bytes);
 }
 
 const char* snapshot::read(const char* at, entry& head, trace& frames) noexcept {
   head = *reinterpret_cast<const entry*>(at);
   at += sizeof(entry);
   frames.count = head.count;
-  const std::size_t inner = inner_count(head.count) * sizeof(void*);
-  const std::size_t outer = outer_count(head.count) * sizeof(void*);
-  std::memcpy(frames.inner, at, inner);
-  std::memcpy(frames.outer, at + inner, outer);
-  return at + inner + outer;
+  const std::size_t inner_bytes = frames.inner_count() * sizeof(void*);
+  const std::size_t outer_bytes = frames.outer_count() * sizeof(void*);
+  std::memcpy(frames.inner, at, inner_bytes);
+  std::memcpy(frames.outer, at + inner_bytes, outer_bytes);
+  return at + inner_bytes + outer_bytes;
 }
 
 }  // namespace gort::report

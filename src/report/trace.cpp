@@ -52,7 +52,7 @@ std::size_t innermost_frames(const sched::goroutine_view& view, const void** pcs
                              std::size_t room) noexcept {
   trace frames;
   walk_stack(view, false, frames);
-  const std::size_t found = std::min({room, frames.count, trace::half});
+  const std::size_t found = std::min(room, frames.inner_count());
   std::copy_n(frames.inner, found, pcs);
   return found;
 }

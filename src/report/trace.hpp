@@ -1,6 +1,7 @@
 // The return addresses of one goroutine's stack.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 
 #include "sched/inspect.hpp"
@@ -21,6 +22,10 @@ struct trace {
       outer[(count - half) % half] = pc;
     ++count;
   }
+
+  /// How many there are in each; what lies between was left out.
+  std::size_t inner_count() const noexcept { return std::min(count, half); }
+  std::size_t outer_count() const noexcept { return std::min(count - inner_count(), half); }
 };
 
 /// Walks the stack of the caller (view.is_current) or of one that does not run. With

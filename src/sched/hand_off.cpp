@@ -254,7 +254,6 @@ void park_in_place(m& here, std::uint32_t noticed_tick) noexcept {
   bool wake_starter = false;
   bool took_idle = false;
   bool parked = false;
-  bool stopped = false;
   {
     detail::spin_guard guard(sched.lock);
     p* mine = here.held;
@@ -264,16 +263,14 @@ void park_in_place(m& here, std::uint32_t noticed_tick) noexcept {
       if (!here.stray) return;
       if (stopping) {
         here.in_place = in_place::stopped;  // and a stray still [stray-2]
-        self->on_cpu.store_release(on_cpu_only_there);  // pairs with view_of(): saved_sp
         if (sched.stop_waiting == 0) sched.stop_note.wake();
-        parked = stopped = true;
+        parked = true;
       } else if (sched.idle_p_count.load_relaxed() != 0) {
         drop_stray_locked(here);
         hold_locked(here, *pop_idle_p_locked());
         took_idle = true;
       } else {
         drop_stray_locked(here);
-        self->on_cpu.store_release(on_cpu_only_there);  // pairs with view_of(): saved_sp
         sched.in_place.push_back(here);
         parked = true;
       }
@@ -283,9 +280,8 @@ void park_in_place(m& here, std::uint32_t noticed_tick) noexcept {
       mine->stopped_in_place = &here;
       here.in_place = in_place::stopped;
       here.hold_none();
-      self->on_cpu.store_release(on_cpu_only_there);  // pairs with view_of(): saved_sp
       one_stopped_locked();
-      parked = stopped = true;
+      parked = true;
     } else {
       if (mine->tick.load_relaxed() != noticed_tick) return;  // somebody else's turn by now
       const bool crowded = sched.in_place.size >= crowd;
@@ -307,14 +303,16 @@ void park_in_place(m& here, std::uint32_t noticed_tick) noexcept {
       }
       if (sleeper != nullptr || resumed != nullptr) {
         here.hold_none();
-        self->on_cpu.store_release(on_cpu_only_there);  // pairs with view_of(): saved_sp
         sched.in_place.push_back(here);
         sched.preemptions.fetch_add_relaxed(1);  // a statistic
         parked = true;
       }
     }
-    // One that is stopped with the world counts as running.
-    if (parked && !stopped) self->status.store_relaxed(g_status::runnable);
+    if (parked) {
+      self->on_cpu.store_release(on_cpu_only_there);  // pairs with view_of(): saved_sp
+      // One that is stopped with the world counts as running.
+      if (here.in_place != in_place::stopped) self->status.store_relaxed(g_status::runnable);
+    }
     count_global_locked();
   }
   if (wake_starter) wake_starter_thread();
