@@ -105,6 +105,15 @@ TEST(program, DISABLED_deadlock_of_plain_threads) {
   for (;;) asm volatile("" ::: "memory");
 }
 
+// ThreadSanitizer puts a signal from outside off until the thread calls into libc; the busy ones may
+// never do.
+void sends_quit() {
+  if (base::with_tsan)
+    raise(SIGQUIT);
+  else
+    kill(getpid(), SIGQUIT);
+}
+
 TEST(program, DISABLED_quit) {
   run([] {
     auto c = make_chan<int>();
@@ -112,12 +121,7 @@ TEST(program, DISABLED_quit) {
     go({.name = "busy"}, computes);
     runtime::gomaxprocs(3);
     until_one_waits();
-    // ThreadSanitizer puts a signal from outside off until the thread calls into libc; the busy one
-    // never does.
-    if (base::with_tsan)
-      raise(SIGQUIT);
-    else
-      kill(getpid(), SIGQUIT);
+    sends_quit();
     waits_for(c);
   });
 }
@@ -136,10 +140,7 @@ TEST(program, DISABLED_dumps_beside_malloc) {
     for (int i = 0; i < 2; ++i) go(allocates);
     std::string text(1 << 16, '\0');
     for (int i = 0; i < 200; ++i) runtime::stack(text, true);
-    if (base::with_tsan)  // as above
-      raise(SIGQUIT);
-    else
-      kill(getpid(), SIGQUIT);
+    sends_quit();
     waits_for(make_chan<int>());
   });
 }
