@@ -105,7 +105,7 @@ TEST(program, DISABLED_deadlock_of_plain_threads) {
   for (;;) asm volatile("" ::: "memory");
 }
 
-// ThreadSanitizer puts a signal from outside off until the thread calls into libc; the busy ones may
+// ThreadSanitizer puts a signal from outside off until the thread calls into libc; busy ones may
 // never do.
 void sends_quit() {
   if (base::with_tsan)
