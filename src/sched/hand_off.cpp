@@ -18,7 +18,8 @@
 // Invariants
 //   [hand-1] A thread is deprived of its P under sched.lock and while it is not inside gort
 //            [inside-3]. A taker that fails gives it back before it unlocks; so the thread, which
-//            takes the lock before it acts on having no P, sees one or the other.
+//            takes the lock before it acts on having no P, sees one or the other. To switch is to
+//            act: the taker reads m::current.
 //   [hand-2] on_cpu is 2 (`only_there`) while a G's thread waits in place: whoever picks such a G
 //            gives its own P to that thread and goes to sleep. The thread's note is its wake-up.
 //            The same for a goroutine that is locked to its thread (lock_thread.cpp).
@@ -29,9 +30,8 @@
 //            before its park(). Then somebody may ready it, and it stands for two resumptions: as a
 //            member of the in-place list and in a run queue. They are interchangeable: whoever
 //            picks it while it is in place resumes the thread; whoever picks it afterwards finds it
-//            running, waits until it has parked, and runs it. A G can be
-//             linked into one queue only: so the list is one of Ms, and who has taken a G off it
-//             (`claimed`) and cannot go through with that returns it to the list, not to a queue.
+//            running, waits until it has parked, and runs it. A G can be linked into one queue
+//            only: so the list is one of Ms, and who takes a G off it goes through with that.
 //   [hand-5] At most `crowd` threads are in place, give or take one for each P: beyond that,
 //            goroutines that have not started are held back, and the oldest in place gets the P in
 //            every other turn.
@@ -94,27 +94,10 @@ runnable pop_global_locked() noexcept {
     }
   }
   if (r == 0) {
-    if (m* first = pop_in_place_locked(); first != nullptr) {
-      first->in_place = in_place::claimed;
-      r = to_runnable(first->current);
-    }
+    if (const m* first = pop_in_place_locked(); first != nullptr) r = to_runnable(first->current);
   }
   count_global_locked();
   return r;
-}
-
-void put_back(p& here, runnable r) noexcept {
-  if (is_unstarted(r)) return push_unstarted(here, r);
-  {
-    detail::spin_guard guard(sched.lock);
-    const g& who = *as_g(r);
-    if (who.on_cpu.load_relaxed() == on_cpu_only_there && who.m->in_place == in_place::claimed) {
-      sched.in_place.push_back(*who.m);
-      count_global_locked();
-      return;
-    }
-  }
-  push_next(here, r);
 }
 
 void hand_over(m& here, g* to) noexcept {
@@ -204,6 +187,11 @@ taking take_p_of_blocked(p& what) noexcept {
   }
   how.wake();
   return result;
+}
+
+p* p_for_sure(const m& here) noexcept {
+  detail::spin_guard guard(sched.lock);
+  return here.held;
 }
 
 void find_p(m& here) noexcept {

@@ -27,8 +27,8 @@ struct passed_on {
 void pass_on_locked(p& what, passed_on& how) noexcept;
 /// g0: gives this M's P to the thread that `to` waits on, and sleeps until it gets another.
 void hand_over(m& here, g* to) noexcept;
-/// An M that cannot run what it has picked puts it back [hand-4]. It holds `here`.
-void put_back(p& here, runnable r) noexcept;
+/// This M's P, or null, where p_on_entry() has found none [hand-1].
+p* p_for_sure(const m& here) noexcept;
 /// g0 without a P: gets one; may sleep.
 void find_p(m& here) noexcept;
 /// On a goroutine that found none on entry. True: others have run meanwhile, it may be on another

@@ -12,7 +12,8 @@
 //
 // Invariants
 //   [lock-1] m::locked is written by the M's own thread only. While it is set, no other goroutine
-//            runs there: leave_for() goes to g0, which looks for no work.
+//            runs there: it picks nothing and goes to g0, which looks for no work. (Were it to
+//            pick, and put back what it may not run, turns of [fair-1] would be lost that way.)
 //   [lock-2] on_cpu of a locked goroutine that leaves stays 1 until its M has given its P away, and
 //            becomes 2 in the same section under sched.lock: who hands a P over finds an M that
 //            has none. (Who picks it before that waits, as for any goroutine half left.)

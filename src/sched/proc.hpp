@@ -83,9 +83,8 @@ struct alignas(128) p {
 
 // A thread that waits in place for a P, see hand_off.cpp.
 enum class in_place : std::uint8_t {
-  no,
+  no,       // or taken off the list by an M that is about to hand over
   listed,   // in scheduler::in_place
-  claimed,  // taken off that list by an M that is about to hand over
   stopped,  // by a stop of the world: p::stopped_in_place
 };
 

@@ -12,10 +12,11 @@
 //   [switch-2] Between picking a G and switching to it nothing blocks and nothing else is picked.
 //   [switch-3] No thread-local address lives across gort_switch: everything is reached through
 //              `self->m`, which whoever resumes `self` has written.
-//   [fair-1]   Every 61st pick of a P goes, in turn, to the head of the global queue and of its run
-//              queue; every 16th of these to the oldest of its nursery. So whatever others do, the
-//              head of a queue is at most 183 picks away from running and the oldest unstarted
-//              goroutine at most 976: two goroutines that wake each other cannot starve a third.
+//   [fair-1]   Every 61st pick of a P, and each made on g0, goes, in turn, to the head of the
+//              global queue and of its run queue; every 16th of these to the oldest of its nursery.
+//              So whatever others do, the head of a queue is at most 183 picks away from running
+//              and the oldest unstarted goroutine at most 976: two goroutines that wake each other
+//              cannot starve a third.
 //   [fair-2]   The other picks take what was readied last (`next`), else in turn one that has run
 //              before, the oldest, and one that has not, the newest.
 #include "sched/schedule.hpp"
@@ -49,11 +50,11 @@ namespace gort::sched {
   }
   const bool global_first = turn % 2 == 0;
   if (global_first && sched.global_size.load_relaxed() != 0) {
-    if (runnable r = take_global(here, false); r != 0) return r;
+    if (runnable r = take_global(here, here.queue.size() == 0); r != 0) return r;
   }
   if (runnable r = here.queue.pop(); r != 0) return r;
   if (!global_first && sched.global_size.load_relaxed() != 0) {
-    if (runnable r = take_global(here, false); r != 0) return r;
+    if (runnable r = take_global(here, true); r != 0) return r;
   }
   if (runnable r = here.queue.take_next(); r != 0) return r;
   return here.nursery.pop_newest();
@@ -96,13 +97,8 @@ namespace {
 }
 
 // On an M that serves one goroutine only [lock-2]: the next context is always g0.
-[[gnu::noinline]] GORT_LEFT_BY_SWITCH void leave_locked(m& here, g* self, runnable r,
-                                                        bool dead) noexcept {
-  if (r == to_runnable(self)) {  // readied before it had left
-    self->status.store_relaxed(g_status::running);
-    return;
-  }
-  here.next = r;  // g0 puts it back
+[[gnu::noinline]] GORT_LEFT_BY_SWITCH void leave_locked(m& here, g* self, bool dead) noexcept {
+  if (here.p_on_entry() == nullptr) (void)p_for_sure(here);
   left_as how = left_as::locked;
   if (dead || self->os_thread_locks == 0) {  // the latter: [lock-4]
     how = dead ? left_as::dead : left_as::saved;
@@ -112,8 +108,7 @@ namespace {
 }
 
 // g0's turn on such an M: its goroutine has left. Null: the thread is to leave the scheduler.
-g* next_of_locked(m& here, runnable picked) noexcept {
-  if (picked != 0) put_back(*here.held, picked);
+g* next_of_locked(m& here) noexcept {
   if (here.ends) return nullptr;
   sleep_until_handed_over(here);
   return here.locked;
@@ -132,10 +127,10 @@ void finish_switch() noexcept {
   previous->on_cpu.store_release(0);
 }
 
-GORT_LEFT_BY_SWITCH void leave_for(g* self, runnable r, bool dead) noexcept {
-  m& here = *self->m;
-  if (here.locked != nullptr) [[unlikely]]
-    return leave_locked(here, self, r, dead);
+namespace {
+
+[[gnu::always_inline]] GORT_LEFT_BY_SWITCH inline void leave_unlocked(m& here, g* self, runnable r,
+                                                                      bool dead) noexcept {
   g* to;
   if (r == 0) {
     to = &here.g0;
@@ -157,10 +152,24 @@ GORT_LEFT_BY_SWITCH void leave_for(g* self, runnable r, bool dead) noexcept {
   switch_to(here, self, to, dead ? left_as::dead : left_as::saved);
 }
 
+}  // namespace
+
+GORT_LEFT_BY_SWITCH void leave_for(g* self, runnable r, bool dead) noexcept {
+  m& here = *self->m;
+  if (here.locked != nullptr) [[unlikely]]
+    return leave_locked(here, self, dead);
+  leave_unlocked(here, self, r, dead);
+}
+
 void leave(g* self) noexcept {
-  p* mine = self->m->p_on_entry();
-  // Without a P [hand-1]: g0 finds one for this M, if there is anything for it to do.
-  leave_for(self, mine == nullptr ? 0 : pick(*mine), false);
+  m& here = *self->m;
+  if (here.locked != nullptr) [[unlikely]]
+    return leave_locked(here, self, false);
+  p* mine = here.p_on_entry();
+  if (mine == nullptr) [[unlikely]]
+    mine = p_for_sure(here);
+  // Without a P: g0 finds one for this M, if there is anything for it to do.
+  leave_unlocked(here, self, mine == nullptr ? 0 : pick(*mine), false);
 }
 
 void scheduler_loop(m& here) noexcept {
@@ -169,7 +178,7 @@ void scheduler_loop(m& here) noexcept {
     here.next = 0;
     g* to;
     if (here.locked != nullptr) {
-      to = next_of_locked(here, r);
+      to = next_of_locked(here);
       if (to == nullptr) return;
       switch_to(here, &here.g0, to, left_as::saved);
       continue;
@@ -252,14 +261,17 @@ void yield_now() noexcept {
   if (self->m->p_on_entry() == nullptr && regain_p(self)) [[unlikely]]
     return;
   p& here = *self->m->held;
+  const bool locked = self->m->locked != nullptr;
   runnable other = 0;
   if (here.queue.size() == 0 && !here.queue.has_next() && here.nursery.size() == 0 &&
       here.attention.load_relaxed() == 0) {
     if (sched::sched.global_size.load_relaxed() == 0) return;  // alone
-    other = take_global(here, true);
+    if (!locked) other = take_global(here, true);
   }
   self->status.store_relaxed(g_status::runnable);
   push_tail(here, to_runnable(self));
+  if (locked) [[unlikely]]
+    return leave_for(self, 0, false);
   here.nursery_turn = false;  // after a yield it is the unstarted ones' turn
   if (other == 0) other = pick(here);
   if (other == to_runnable(self)) {

@@ -139,12 +139,7 @@ runnable find_runnable(m& here) noexcept {
       continue;
     }
     p& mine = *here.held;
-    mine.picks_left = picks_per_poll;
-    mine.attention.store_relaxed(0);
-    if (mine.timers.next_when_ns.load_relaxed() != detail::timer_heap::no_timer)
-      run_timers(mine, os::monotonic_ns());
-    runnable r = local_work(mine);
-    if (r == 0 && sched.global_size.load_relaxed() != 0) r = take_global(mine, true);
+    runnable r = pick_slow(mine);
     if (r == 0) r = poll_network(mine);
     if (r == 0 && proc_count() > 1 && begin_spinning(here)) r = steal(here);
     if (r == 0) r = go_idle(here);

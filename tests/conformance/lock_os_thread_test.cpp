@@ -242,6 +242,57 @@ TEST(lock_os_thread, the_world_stops_and_changes_while_locked_ones_wait) {
   });
 }
 
+// Threads of their own, which hand one P to each other for as long as the test lasts.
+class locked_crowd {
+ public:
+  locked_crowd() {
+    for (int i = 0; i < 3; ++i) {
+      all_.go([this] {
+        runtime::lock_os_thread();
+        while (!stop_.load(std::memory_order_relaxed)) runtime::gosched();
+        runtime::unlock_os_thread();
+      });
+    }
+  }
+  locked_crowd(const locked_crowd&) = delete;
+  locked_crowd& operator=(const locked_crowd&) = delete;
+  ~locked_crowd() {
+    stop_.store(true, std::memory_order_relaxed);
+    all_.wait();
+  }
+
+ private:
+  std::atomic<bool> stop_{false};
+  wait_group all_;
+};
+
+// None of the two comes to an end if those in the queue of the only P always go first.
+TEST(lock_os_thread, they_do_not_starve_what_others_have_readied) {
+  test::with_procs(1, [] {
+    auto numbers = make_chan<int>();
+    std::thread plain;
+    {
+      const locked_crowd busy;
+      plain = std::thread([&] {
+        for (int i = 0; i < 200; ++i) numbers.send(i);  // through the global queue
+      });
+      for (int i = 0; i < 200; ++i) ASSERT_EQ(numbers.recv(), i);
+    }
+    plain.join();
+  });
+}
+
+TEST(lock_os_thread, they_do_not_starve_who_is_parked_in_place) {
+  test::with_procs(1, [] {
+    const locked_crowd busy;
+    const auto before = debug::read_scheduler_counts().preemptions;
+    while (debug::read_scheduler_counts().preemptions < before + 20) {
+      volatile int computed = 0;
+      for (int i = 0; i < 100'000; ++i) computed = computed + 1;
+    }
+  });
+}
+
 TEST(lock_os_thread, preempted_in_place_and_readied_from_plain_threads) {
   test::with_procs(1, [] {
     std::atomic<bool> stop{false};
