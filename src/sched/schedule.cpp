@@ -49,12 +49,14 @@ namespace gort::sched {
     if (runnable r = here.nursery.pop_oldest(); r != 0) return r;
   }
   const bool global_first = turn % 2 == 0;
+  const bool has_none =
+      here.queue.size() == 0 && !here.queue.has_next() && here.nursery.size() == 0;
   if (global_first && sched.global_size.load_relaxed() != 0) {
-    if (runnable r = take_global(here, here.queue.size() == 0); r != 0) return r;
+    if (runnable r = take_global(here, has_none); r != 0) return r;
   }
   if (runnable r = here.queue.pop(); r != 0) return r;
   if (!global_first && sched.global_size.load_relaxed() != 0) {
-    if (runnable r = take_global(here, true); r != 0) return r;
+    if (runnable r = take_global(here, has_none); r != 0) return r;
   }
   if (runnable r = here.queue.take_next(); r != 0) return r;
   return here.nursery.pop_newest();

@@ -86,9 +86,6 @@ using owned_extra = std::unique_ptr<detail::spawn_extra, extra_deleter>;
 // Not inside gort: free() may block [inside-4]. A dump may come at any time: off the g first.
 void drop_extra(g& self) noexcept { const owned_extra gone(std::exchange(self.extra, nullptr)); }
 
-// A thread that serves a goroutine of its own runs no other [lock-1], so it picks none.
-runnable next_here(const m& here) noexcept { return here.locked != nullptr ? 0 : pick(*here.held); }
-
 // Inside gort, with a P.
 void finish(g& self) noexcept {
   if (!is_system(self)) count_goroutine(self.m->held, -1);
@@ -112,7 +109,9 @@ GORT_LEFT_BY_SWITCH void start_goroutine(void* raw) {
     if (self.m->p_on_entry() == nullptr) [[unlikely]]
       regain_p(&self);
     finish(self);
-    const runnable next = next_here(*self.m);
+    if (self.m->locked != nullptr) [[unlikely]]
+      leave_for(&self, 0, true);  // for good: this thread runs nothing else [lock-1]
+    const runnable next = pick(*self.m->held);
     // One that is measured has a stack of its own [usage-1]: the last one, or the next.
     if (next == 0 || !is_unstarted(next) || stack_class_of(*as_record(next)) != self.stack_class ||
         self.measured_site != 0 || self.m->held->births_left == 1) {
@@ -166,7 +165,7 @@ GORT_LEFT_BY_SWITCH void end_goroutine(g& self) noexcept {
   detail::enter_gort();
   if (self.m->p_on_entry() == nullptr) regain_p(&self);
   finish(self);
-  leave_for(&self, next_here(*self.m), true);
+  leave_for(&self, self.m->locked != nullptr ? 0 : pick(*self.m->held), true);
   __builtin_unreachable();
 }
 

@@ -40,16 +40,21 @@ inline bool timed_wait(chan_core& channel, waiter& place, timed_park& timed, boo
   return false;
 }
 
-/// not_ready: the deadline has passed and `value` has not been moved from.
-template <class T>
-attempt send_by(chan_body<T>& channel, T& value, std::int64_t deadline_ns) {
+/// `slot`: the T to send, or the empty optional to receive into. not_ready: the deadline has
+/// passed, and `slot` is as it was.
+template <bool sends, class T, class Slot>
+attempt pass_by(chan_body<T>& channel, Slot& slot, std::int64_t deadline_ns) {
   for (;;) {
     // Before the attempt, of which there is at least one.
     const bool late = now_ns() >= deadline_ns;
     timed_park timed;
     g* wake = nullptr;
     unlockable_guard guard(channel.lock());
-    const attempt result = channel.send_locked(value, wake);
+    attempt result;
+    if constexpr (sends)
+      result = channel.send_locked(slot, wake);
+    else
+      result = channel.recv_locked(slot, wake);
     if (result != attempt::not_ready || late) {
       guard.unlock();
       if (wake != nullptr) ready(wake);
@@ -58,37 +63,22 @@ attempt send_by(chan_body<T>& channel, T& value, std::int64_t deadline_ns) {
     waiter w;
     w.owner = timed.owner;
     w.ticket = &timed.ticket;
-    w.slot = std::addressof(value);
-    channel.line_up_locked(w, true);
+    w.slot = std::addressof(slot);
+    channel.line_up_locked(w, sends);
     guard.unlock();
-    if (!timed_wait(channel, w, timed, true, deadline_ns)) return attempt::not_ready;
+    if (!timed_wait(channel, w, timed, sends, deadline_ns)) return attempt::not_ready;
     if (!w.retry) return w.success ? attempt::done : attempt::closed;
   }
 }
 
-/// not_ready: the deadline has passed and `into` is empty.
+template <class T>
+attempt send_by(chan_body<T>& channel, T& value, std::int64_t deadline_ns) {
+  return pass_by<true>(channel, value, deadline_ns);
+}
+
 template <class T>
 attempt recv_by(chan_body<T>& channel, std::optional<T>& into, std::int64_t deadline_ns) {
-  for (;;) {
-    const bool late = now_ns() >= deadline_ns;
-    timed_park timed;
-    g* wake = nullptr;
-    unlockable_guard guard(channel.lock());
-    const attempt result = channel.recv_locked(into, wake);
-    if (result != attempt::not_ready || late) {
-      guard.unlock();
-      if (wake != nullptr) ready(wake);
-      return result;
-    }
-    waiter w;
-    w.owner = timed.owner;
-    w.ticket = &timed.ticket;
-    w.slot = std::addressof(into);
-    channel.line_up_locked(w, false);
-    guard.unlock();
-    if (!timed_wait(channel, w, timed, false, deadline_ns)) return attempt::not_ready;
-    if (!w.retry) return w.success ? attempt::done : attempt::closed;
-  }
+  return pass_by<false>(channel, into, deadline_ns);
 }
 
 /// The same for a nil channel: only time can end the wait.
