@@ -16,8 +16,10 @@
 //            nobody spins, or the spinner sees the work.
 //   [idle-2] An M that sleeps holds no P. Whoever wakes it has given it one, under the lock, before
 //            the wake-up; an M woken by its own timeout tries to take one.
-//   [idle-3] If every P is idle and a timer exists, one sleeping M (`timekeeper`) has a timeout no
-//            later than the earliest. If a P is busy, its M or sysmon looks after timers.
+//   [idle-3] If an M goes to sleep while a P is idle and a timer exists, one sleeping M
+//            (`timekeeper`) has a timeout no later than the earliest. While all Ps are busy nobody
+//            keeps time: what could an M without a P do when it comes? (It would wake up again and
+//            again for a timer that is overdue.) Their Ms look after timers, and sysmon.
 //   [idle-4] An M that goes to sleep as one of more than GOMAXPROCS + 2 sleeps for 5 s (GODEBUG
 //            mreap=ms; 0: for ever) and then ends, if there are as many still. The list is a stack:
 //            those that sleep longest are the last to be woken, so all of the surplus goes, and
@@ -186,6 +188,7 @@ bool sleep_once(m& here, runnable_list& found, bool& reaped) noexcept {
     const std::int64_t when = earliest_timer();
     const bool stopped = sched.stop_requested.load_relaxed() != 0;
     if (when != detail::timer_heap::no_timer && !stopped &&
+        sched.idle_p_count.load_relaxed() != 0 &&
         (sched.timekeeper == nullptr || when < sched.timekeeper_when_ns)) {
       sched.timekeeper = &here;
       sched.timekeeper_when_ns = when;

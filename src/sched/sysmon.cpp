@@ -102,7 +102,8 @@ bool look_at(p& each, watch& seen, std::int64_t now_ns, bool& work_waits) noexce
   const bool has_ready =
       each.queue.size() != 0 || each.queue.has_next() || each.nursery.size() != 0;
   if (same && now_ns - seen.since_ns >= time_slice_ns && has_ready) each.attention.store_relaxed(1);
-  if (same && has_ready && sched.idle_p_count.load_relaxed() != 0) {
+  const bool any_idle = sched.idle_p_count.load_relaxed() != 0;  // a hint
+  if (same && has_ready && any_idle) {
     each.eager_wake.store_relaxed(1);
     seen.eager_until_ns = now_ns + eager_ns;
     wake_if_idle();
@@ -113,12 +114,12 @@ bool look_at(p& each, watch& seen, std::int64_t now_ns, bool& work_waits) noexce
   const std::int64_t when = each.timers.next_when_ns.load_relaxed();
   if (when <= now_ns) {
     each.attention.store_relaxed(1);
-    if (same) {
+    if (same && any_idle) {
       wake_if_idle();
       acted = true;
     }
   }
-  const bool wanted = sched.idle_p_count.load_relaxed() == 0 &&
+  const bool wanted = !any_idle &&
                       (has_ready || when <= now_ns || sched.global_size.load_relaxed() != 0);
   work_waits = work_waits || wanted;
   if (same && take_or_preempt(each, seen, now_ns, wanted)) acted = true;
