@@ -38,10 +38,10 @@ class mutex {
 
   /// Blocks until the mutex is the caller's.
   void lock() noexcept {
-    std::uint32_t expected = 0;
+    std::uint32_t seen = 0;
     // Acquire pairs with the release in unlock().
-    if (!state_.cas_acquire(expected, locked)) [[unlikely]]
-      lock_slow(no_deadline);
+    if (!state_.cas_acquire(seen, locked)) [[unlikely]]
+      lock_slow(seen, no_deadline);
   }
 
   /// Never blocks.
@@ -52,10 +52,10 @@ class mutex {
 
   template <class Rep, class Period>
   [[nodiscard]] bool try_lock_for(std::chrono::duration<Rep, Period> timeout) noexcept {
-    return try_lock() || lock_slow(detail::deadline_after(timeout));
+    return try_lock() || lock_slow(locked, detail::deadline_after(timeout));
   }
   [[nodiscard]] bool try_lock_until(std::chrono::steady_clock::time_point when) noexcept {
-    return try_lock() || lock_slow(detail::deadline_at(when));
+    return try_lock() || lock_slow(locked, detail::deadline_at(when));
   }
 
   /// Never blocks. Throws runtime_error("sync: unlock of unlocked mutex").
@@ -71,9 +71,9 @@ class mutex {
   static constexpr std::uint32_t locked = 1, waiting = 2, woken = 4, starving = 8;
   static constexpr std::int64_t no_deadline = -1;
 
-  bool lock_slow(std::int64_t deadline_ns) noexcept;
+  bool lock_slow(std::uint32_t seen, std::int64_t deadline_ns) noexcept;
   void unlock_slow(std::uint32_t before);
-  bool spin(bool awake) noexcept;
+  bool spin(std::uint32_t seen, bool awake) noexcept;
   bool take_or_mark_locked(bool awake, bool starve) noexcept;
   detail::g* choose_locked() noexcept;
   void change_locked(std::uint32_t clear, std::uint32_t set) noexcept;

@@ -14,21 +14,22 @@ constexpr std::int64_t starvation_ns = 1'000'000;
 }  // namespace
 
 // Newcomers and awake waiters look a few times before they queue: a section is often shorter than a
-// switch. The growing pauses leave the holder's cache line alone.
-bool mutex::spin(bool awake) noexcept {
-  constexpr int rounds = 6;
-  constexpr unsigned pauses_first = 8;
+// switch. The growing pauses leave the holder's cache line alone: one who has found the mutex taken
+// must not look again at once, or the two take it from each other for each single section.
+// seen: the state that the caller has read last.
+bool mutex::spin(std::uint32_t seen, bool awake) noexcept {
+  constexpr int rounds = 3;
+  constexpr unsigned pauses_first = 32;
   unsigned pauses = pauses_first;
   const std::uint32_t mine = awake ? woken : 0;
-  for (int round = 0; round < rounds; ++round, pauses *= 2) {
-    std::uint32_t seen = state_.load_relaxed();
+  for (int round = 0;; ++round, pauses *= 2) {
     if ((seen & starving) != 0) return false;
     // Acquire pairs with the release in unlock(). An awake waiter gives its mark back.
     if ((seen & locked) == 0 && state_.cas_acquire(seen, (seen | locked) & ~mine)) return true;
-    if (!detail::worth_spinning()) return false;
+    if (round == rounds || !detail::worth_spinning()) return false;
     detail::spin_pause(pauses);
+    seen = state_.load_relaxed();
   }
-  return false;
 }
 
 // Under lock_. True: the mutex is taken. Else it is marked as waited for [mutex-4].
@@ -51,8 +52,8 @@ void mutex::change_locked(std::uint32_t clear, std::uint32_t set) noexcept {
   }
 }
 
-bool mutex::lock_slow(std::int64_t deadline_ns) noexcept {
-  if (spin(false)) return true;
+bool mutex::lock_slow(std::uint32_t seen, std::int64_t deadline_ns) noexcept {
+  if (spin(seen, false)) return true;
   std::int64_t since_ns = detail::now_ns();
   bool awake = false;
   bool starve = false;
@@ -82,7 +83,7 @@ bool mutex::lock_slow(std::int64_t deadline_ns) noexcept {
     if (self.success) return true;  // handed over
     awake = true;
     starve = detail::now_ns() - since_ns >= starvation_ns;
-    if (spin(true)) return true;
+    if (spin(state_.load_relaxed(), true)) return true;
   }
 }
 
