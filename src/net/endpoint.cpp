@@ -186,9 +186,11 @@ os::socket_address to_system(const endpoint& e, int family) noexcept {
     const bool abstract = un.sun_path[0] == '@';
     if (abstract) un.sun_path[0] = 0;
     std::memcpy(&a.storage, &un, sizeof un);
-    // An abstract name is exactly as long as is said; a path ends with a zero.
-    a.bytes =
-        static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + bytes + (abstract ? 0u : 1u));
+    // An abstract name is exactly as long as is said; a path ends with a zero. Without any name the
+    // kernel chooses one when the socket is bound.
+    std::size_t named = bytes + (abstract ? 0u : 1u);
+    if (abstract && bytes == 1) named = 0;
+    a.bytes = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + named);
   }
   return a;
 }

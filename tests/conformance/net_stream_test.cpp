@@ -314,6 +314,13 @@ TEST(net_threads, unix_listener_leaves_no_file) {
   EXPECT_FALSE(std::filesystem::exists(path));
 }
 
+// Else two programs that ask for any name could not run at once.
+TEST(net_threads, unix_listeners_get_names_of_their_own) {
+  const net::listener one = net::listen("unix:@"), other = net::listen("unix:@");
+  EXPECT_NE(one.local_endpoint(), other.local_endpoint());
+  EXPECT_GT(one.local_endpoint().path().size(), 1u);
+}
+
 TEST(net_threads, adopts_a_socket) {
   int ends[2];
   ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);

@@ -39,7 +39,8 @@ class listener {
   void set_deadline(deadline when, std::error_code& error);
   void set_deadline(deadline when);
 
-  /// With the port that the system chose, if 0 was asked for. Of no family after close().
+  /// With the port or name that the system chose, if port 0 or "unix:@" was asked for. Of no family
+  /// after close().
   endpoint local_endpoint() const;
   int native_handle() const noexcept;
 
@@ -48,8 +49,8 @@ class listener {
 };
 
 /// Listens on "127.0.0.1:80", "[::1]:0" (0: any free port), ":80" (all addresses, IPv6 and IPv4),
-/// "unix:/path", "unix:@abstract". Numbers only; does not block. Throws std::system_error.
-/// Go: net.Listen.
+/// "unix:/path", "unix:@abstract", "unix:@" (any free abstract name). Numbers only; does not block.
+/// Throws std::system_error. Go: net.Listen.
 listener listen(std::string_view address, const listen_options& options, std::error_code& error);
 listener listen(std::string_view address, const listen_options& options = {});
 
