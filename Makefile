@@ -8,9 +8,10 @@
 #   make stress        every primitive at P = 1, 2, 4, 8 for a minute each (SECONDS_EACH=n)
 #   make model         the model-checked parts alone
 #   make fuzz          the HTTP parsers under libFuzzer for FUZZ_SECONDS (600)
+#   make clang         everything compiled by clang, without a warning
 #   make tidy          the style of the tree; make format, make clang-tidy
 #   make install-test  an outside project against the installed package
-.PHONY: demo test bench asan tsan stress model tidy fuzz install-test format clang-tidy clean
+.PHONY: demo test bench asan tsan stress model tidy fuzz install-test clang format clang-tidy clean
 
 SECONDS_EACH ?= 60
 FUZZ_SECONDS ?= 600
@@ -50,6 +51,11 @@ fuzz:
 	@scripts/packages build test clang
 	@mkdir -p build
 	@scripts/fuzz $(FUZZ_SECONDS)
+
+clang:
+	@scripts/packages build test clang
+	@scripts/build release-clang
+	@scripts/build dev-clang
 
 bench:
 	@scripts/packages build test bench

@@ -240,7 +240,7 @@ void connection::refuse(int code) {
 
 /// False: the connection is to be broken.
 /// UBSan takes the reference to a forced unwind, which has no object, for a null reference.
-[[gnu::no_sanitize("null")]] bool connection::call_handler(server_response& response) {
+__attribute__((no_sanitize("null"))) bool connection::call_handler(server_response& response) {
   exchange& x = *exchange_;
   try {
     server_.serve(x.request, response);

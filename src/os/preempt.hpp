@@ -6,8 +6,8 @@
 
 namespace gort::os {
 
-/// How other threads refer to the calling one.
-struct thread_handle {
+/// How other threads refer to the calling one. Aligned as an atomic one is: clang goes by the type.
+struct alignas(8) thread_handle {
   int id = 0;
   int cpu_clock = 0;
 };

@@ -82,8 +82,12 @@ std::int64_t patience_ns() noexcept {
 // business of ThreadSanitizer's.
 template <class T>
 GORT_LEFT_BY_SWITCH T peek(detail::atomic<T>& x, int order) noexcept {
-  return order == __ATOMIC_ACQUIRE ? __atomic_load_n(x.address(), __ATOMIC_ACQUIRE)
-                                   : __atomic_load_n(x.address(), __ATOMIC_RELAXED);
+  T value;  // not __atomic_load_n(): clang has it for integers only
+  if (order == __ATOMIC_ACQUIRE)
+    __atomic_load(x.address(), &value, __ATOMIC_ACQUIRE);
+  else
+    __atomic_load(x.address(), &value, __ATOMIC_RELAXED);
+  return value;
 }
 
 // Saved, and waiting since then. The acquire pairs with the release in finish_switch(): the context

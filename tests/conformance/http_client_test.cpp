@@ -217,7 +217,7 @@ TEST(http_client, timeouts_and_cancellation) {
       EXPECT_EQ(e.code(), context_error::deadline_exceeded);
     }
     auto [ctx, cancel] = with_cancel(background());
-    go([&] {
+    go([&cancel = cancel] {
       gort::sleep(2ms);
       cancel();
     });

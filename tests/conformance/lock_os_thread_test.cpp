@@ -61,7 +61,6 @@ TEST(lock_os_thread, stays_on_its_thread_and_alone_there) {
         runtime::lock_os_thread();
         const int mine = thread_id();
         locked_thread.store(mine, std::memory_order_relaxed);
-        mutex m;
         for (int i = 0; i < 300; ++i) {
           ping.send(i);
           ASSERT_EQ(thread_id(), mine);

@@ -100,7 +100,7 @@ TEST(semaphore, cancel_and_release_race) {
         });
         runtime::gosched();
         all.go([&] { unit_semaphore.release(); });
-        all.go([&] { cancel(); });
+        all.go([&cancel = cancel] { cancel(); });
         all.wait();
       }
       EXPECT_TRUE(unit_semaphore.try_acquire());

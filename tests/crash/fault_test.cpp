@@ -38,7 +38,7 @@ char* own_guard() {
   return reinterpret_cast<char*>(at);
 }
 
-[[gnu::noinline, gnu::no_sanitize("address")]] void pokes(char* where) {
+__attribute__((noinline, no_sanitize("address"))) void pokes(char* where) {
   *static_cast<volatile char*>(where) = 1;
 }
 

@@ -31,7 +31,8 @@ TEST(SyncChan, HandlesAreCountedAndComparable) {
     a = {};
     EXPECT_FALSE(a);
     EXPECT_EQ(b.len(), 2u);
-    b = b;
+    const auto& same = b;
+    b = same;
     EXPECT_EQ(tracked.use_count(), 3);
   }
   EXPECT_EQ(tracked.use_count(), 1) << "elements left behind are destroyed with the channel";
