@@ -45,6 +45,8 @@
 // processes too.
 #include <cerrno>
 
+#include <gort/detail/inside.hpp>
+
 #include "os/clock.hpp"
 #include "os/socket.hpp"
 #include "poll/poller.hpp"
@@ -209,6 +211,8 @@ hold::~hold() {
 
 operation::operation(descriptor* d, side descriptor::*which) noexcept : hold_(d) {
   if (!hold_) return;
+  // A forked child shares the socket: it must not take what was sent to its parent [inside-5].
+  { const detail::inside_gort ends_a_forked_child; }
   side_ = &(d->*which);
   quick_reads_ = d->quick_reads;
   side_->turn.lock();

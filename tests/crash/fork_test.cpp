@@ -25,6 +25,7 @@
 #include <gort/sync.hpp>
 #include <gort/time.hpp>
 
+#include "support/net_support.hpp"
 #include "support/run.hpp"
 
 // The leak checker asks this at exit(). In the child it would miss the stacks of the parent's other
@@ -93,7 +94,18 @@ void all_uses_are_refused() {
   wait_group busy;
   busy.add(1);
   net::listener listening = net::listen("127.0.0.1:0");
+  // No goroutine accepts: on a plain thread after run() none is running.
+  const std::string address = listening.local_endpoint().to_string();
+  net::conn dialed = net::dial(background(), address);
+  net::conn accepted = listening.accept();
+  ASSERT_EQ(accepted.write_some(test::bytes_of("hello")), 5U);
+  const net::conn pending = net::dial(background(), address);
 
+  // These would not have to wait.
+  std::byte some[8];
+  expect_refused("read", [&] { (void)dialed.read(some); });
+  expect_refused("write", [&] { (void)dialed.write_some(test::bytes_of("x")); });
+  EXPECT_EQ(dialed.read(some), 5U) << "the parent's bytes are where they were";
   expect_refused("go", [] { go([] {}); });
   expect_refused("send, with room", [&] { buffered.send(2); });
   expect_refused("recv, with an element", [&] { buffered.recv(); });
@@ -116,7 +128,6 @@ void all_uses_are_refused() {
     runtime::stack(std::span(text.data(), text.size()), true);
   });
   expect_refused("accept", [&] { (void)listening.accept(); });
-  const std::string address = listening.local_endpoint().to_string();
   expect_refused("dial", [&] { (void)net::dial(background(), address); });
   expect_refused("listen", [] { (void)net::listen("127.0.0.1:0"); });
   held.unlock();
