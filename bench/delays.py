@@ -30,7 +30,7 @@ def cell(runs):
 
 
 def measure(build, go, rounds, wanted):
-    """Prints the table; returns (rows for the report, how many missed, how many there are)."""
+    """Prints the table; returns (rows for the report, how many there are, how many missed)."""
     rows = [r for r in ROWS if wanted in r[0]]
     ours = os.path.join(build, "bench_delays")
     if not rows or not os.access(ours, os.X_OK):
@@ -56,4 +56,4 @@ def measure(build, go, rounds, wanted):
         print(f"| {what} | {procs} | {cell(runs['gort'])} | {cell(runs['go'])} | {shown} "
               f"| {'met' if met else 'NOT met'} |")
         report.append({"row": row, "procs": procs, **runs, "bounds_us": bounds, "met": met})
-    return report, missed, len(rows)
+    return report, len(rows), missed
