@@ -84,6 +84,9 @@ TEST(program, DISABLED_deadlock) {
     starts_one(c);
     go([&] { m.lock(); });
     go([&] { select(c.on_recv([](std::optional<int>) {})); });
+    go([] { select(); });
+    go([] { chan<int>().recv(); });
+    go([] { chan<int>().send(1); });
     wait_group group;
     group.add(1);
     group.wait();
@@ -233,6 +236,9 @@ TEST(crash, a_global_deadlock_is_reported_with_every_goroutine) {
   EXPECT_TRUE(p.has("waits_for(...)")) << p.text;
   EXPECT_TRUE(p.has(" [sync.Mutex.Lock]:\n")) << p.text;
   EXPECT_TRUE(p.has(" [select]:\n")) << p.text;
+  EXPECT_TRUE(p.has(" [select (no cases)]:\n")) << p.text;
+  EXPECT_TRUE(p.has(" [chan receive (nil chan)]:\n")) << p.text;
+  EXPECT_TRUE(p.has(" [chan send (nil chan)]:\n")) << p.text;
   EXPECT_TRUE(p.has("created by gort::(anonymous namespace)::starts_one in goroutine 1\n"))
       << p.text;
 }
