@@ -77,6 +77,7 @@ std::vector<double> beside_blocking() {
       char byte = 0;
       while (!stop.load(std::memory_order_relaxed)) {
         if (read(ends[0], &byte, 1) != 1) return;
+        gort::runtime::gosched();  // with a P again, to lose it again: as the twin's read() does
       }
     });
   }

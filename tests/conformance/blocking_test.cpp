@@ -7,15 +7,18 @@
 #include <netinet/in.h>
 #include <resolv.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <cstdlib>
 #include <iterator>
 #include <mutex>
 #include <string>
+#include <string_view>
 
 #include <gort/blocking.hpp>
 #include <gort/chan.hpp>
@@ -25,6 +28,7 @@
 #include <gort/sync.hpp>
 #include <gort/time.hpp>
 
+#include "os/preempt.hpp"
 #include "support/run.hpp"
 
 namespace gort {
@@ -53,20 +57,39 @@ std::uint64_t while_others_go_on(int turns, Block block, Unblock unblock) {
   return taken;
 }
 
+// One more than expected: a signal has come, even if the call was restarted.
+long sleeps_of_this_thread() {
+  rusage use{};
+  getrusage(RUSAGE_THREAD, &use);
+  return use.ru_nvcsw;
+}
+
+// CI runs this program with and without membarrier: here it says that it does.
+TEST(blocking, threads_are_fenced_as_the_environment_says) {
+  test::with_procs(1, [] {});
+  const char* debug = std::getenv("GODEBUG");
+  const bool refused = debug != nullptr && std::string_view(debug) == "membarrier=0";
+  EXPECT_STREQ(os::thread_fence_kind(), refused ? "off-cpu" : "membarrier");
+}
+
 TEST(blocking, a_pipe_read_sees_no_eintr) {
   int ends[2];
   ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
   ssize_t got = 0;
   int error = 0;
+  long sleeps = 0;
   const std::uint64_t taken = while_others_go_on(
       20,
       [&] {
         char byte = 0;
+        sleeps = -sleeps_of_this_thread();
         got = read(ends[0], &byte, 1);
         error = errno;
+        sleeps += sleeps_of_this_thread();
       },
       [&] { EXPECT_EQ(write(ends[1], "x", 1), 1); });
   EXPECT_EQ(got, 1) << error;
+  EXPECT_EQ(sleeps, 1);
   EXPECT_GE(taken, 1U);
   close(ends[0]);
   close(ends[1]);
@@ -76,15 +99,20 @@ TEST(blocking, a_sleep_of_the_thread_is_not_interrupted) {
   // nanosleep() is never restarted after a signal handler, so it would tell.
   timespec rest{};
   int result = -1;
-  while_others_go_on(
+  long sleeps = 0;
+  const std::uint64_t taken = while_others_go_on(
       5,
       [&] {
         const timespec time{0, 100'000'000};
+        sleeps = -sleeps_of_this_thread();
         result = nanosleep(&time, &rest);
+        sleeps += sleeps_of_this_thread();
       },
       [] {});
   EXPECT_EQ(result, 0);
   EXPECT_EQ(rest.tv_nsec, 0);
+  EXPECT_GE(taken, 1U);
+  EXPECT_EQ(sleeps, 1);
 }
 
 TEST(blocking, a_std_mutex_held_across_a_channel_operation) {
@@ -122,9 +150,10 @@ TEST(blocking, flock) {
   ASSERT_GE(other, 0);
   ASSERT_EQ(flock(other, LOCK_EX), 0);
   int result = -1;
-  while_others_go_on(
+  const std::uint64_t taken = while_others_go_on(
       20, [&] { result = flock(mine, LOCK_EX); }, [&] { flock(other, LOCK_UN); });
   EXPECT_EQ(result, 0);
+  EXPECT_GE(taken, 1U);
   close(mine);
   close(other);
   unlink(name);
@@ -179,7 +208,7 @@ TEST(blocking, getaddrinfo) {
   late_name_server server;
   int result = -1;
   in_addr_t found = 0;
-  while_others_go_on(
+  const std::uint64_t taken = while_others_go_on(
       20,
       [&] {
         // The resolver's settings belong to the thread, and nothing here changes that.
@@ -198,6 +227,7 @@ TEST(blocking, getaddrinfo) {
       [&] { server.answer(); });
   EXPECT_EQ(result, 0) << gai_strerror(result);
   EXPECT_EQ(found, htonl(0xc0000207));
+  EXPECT_GE(taken, 1U);
 }
 
 TEST(blocking, announced) {
