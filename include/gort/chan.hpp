@@ -35,7 +35,9 @@ struct try_recv_result {
   explicit operator bool() const noexcept { return value.has_value(); }
   bool closed() const noexcept { return ready && !value.has_value(); }
   T& operator*() noexcept { return *value; }
+  const T& operator*() const noexcept { return *value; }
   T* operator->() noexcept { return &*value; }
+  const T* operator->() const noexcept { return &*value; }
 };
 
 template <class T>

@@ -4,8 +4,6 @@
 #include <cstring>
 #include <utility>
 
-#include <gort/go.hpp>
-
 #include "http/chunked_body.hpp"
 #include "http/text.hpp"
 
@@ -55,36 +53,6 @@ std::string head_of(const url& to, const client_request& r, const client_options
   return out;
 }
 
-/// Sends a body from a reader, framed by its length or chunked.
-std::error_code send_stream(stream& wire,
-                            const std::function<std::size_t(std::span<std::byte>)>& reader,
-                            std::optional<std::uint64_t> length) {
-  std::error_code error;
-  std::vector<std::byte> buffer(16 * 1024);
-  std::uint64_t sent = 0;
-  for (;;) {
-    std::size_t most = buffer.size();
-    if (length) most = static_cast<std::size_t>(std::min<std::uint64_t>(most, *length - sent));
-    const std::size_t n = most == 0 ? 0 : reader(std::span(buffer).first(most));
-    if (n == 0) break;
-    sent += n;
-    if (length) {
-      wire.write(std::span(buffer).first(n), error);
-    } else {
-      std::string size;
-      append_hex(size, n);
-      size += "\r\n";
-      const std::span<const std::byte> pieces[3] = {bytes_of(size), std::span(buffer).first(n),
-                                                    bytes_of("\r\n")};
-      wire.write_vectored(pieces, error);
-    }
-    if (error) return error;
-  }
-  if (length && sent != *length) return errc::content_length;
-  if (!length) wire.write(bytes_of("0\r\n\r\n"), error);
-  return error;
-}
-
 }  // namespace
 
 client_exchange::client_exchange(std::shared_ptr<client_state> client, context c,
@@ -113,26 +81,10 @@ void client_exchange::send(const url& to, const client_request& r, std::error_co
   }
   wire->write(bytes_of(head), error);
   if (error) return;
-  upload_ = make_chan<std::error_code>(1);  // [cli-2]
   if (streams) {
-    go([wire, reader = r.body_reader, size, done = *upload_] {
-      std::error_code result;
-      try {
-        result = send_stream(*wire, reader, size);
-      } catch (const std::system_error& e) {
-        result = e.code();
-      } catch (const std::exception&) {
-        result = std::make_error_code(std::errc::io_error);
-      }
-      if (result == errc::content_length) wire->close();  // the server waits for what never comes
-      done.send(result);
-    });
+    upload_.emplace(wire, r.body_reader, size);
   } else {
-    go([wire, body = std::make_shared<const std::string>(r.body), done = *upload_] {
-      std::error_code result;
-      wire->write(bytes_of(*body), result);
-      done.send(result);
-    });
+    upload_.emplace(wire, r.body);
   }
 }
 
@@ -231,21 +183,13 @@ bool client_exchange::read_head(bool is_head, bool& any, std::error_code& error)
   return true;
 }
 
-bool client_exchange::upload_is_over() {
-  if (!upload_) return true;
-  auto result = upload_->try_recv();
-  if (!result) return false;
-  upload_.reset();
-  if (*result) keep_ = false;
-  return true;
-}
-
 /// If there is nothing more to read, gives the connection back [cli-1].
 void client_exchange::look_for_end() {
   if (body_ != body_kind::none || conn_ == nullptr) return;
-  const bool keep = keep_ && upload_is_over() && conn_->in.size() == 0 &&
+  const bool keep = keep_ && (!upload_ || upload_->has_succeeded()) && conn_->in.size() == 0 &&
                     (!stop_watching_ || (*stop_watching_)());
   if (!keep) return close();
+  upload_.reset();
   stop_watching_.reset();
   conn_->in.unpin();
   conn_->in.reset();
@@ -301,7 +245,7 @@ std::size_t client_exchange::read(std::span<std::byte> into, std::error_code& er
 
 void client_exchange::close() noexcept {
   if (conn_ != nullptr) conn_->wire->close();
-  if (upload_) upload_->recv();  // [cli-2]; its writes fail now
+  if (upload_) upload_->join();  // [cli-2]; its writes fail now
   upload_.reset();
   if (stop_watching_) (*stop_watching_)();
   stop_watching_.reset();

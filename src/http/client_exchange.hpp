@@ -2,9 +2,8 @@
 //
 // Invariants
 //   [cli-1] A connection is in the pool or belongs to one exchange. It goes back only if the
-//   response
-//           has been read to its end, the request has been sent to its end, both sides want to keep
-//           it, and no cancellation can reach it any more.
+//           response has been read to its end, the request has been sent to its end, both sides
+//           want to keep it, and no cancellation can reach it any more.
 //   [cli-2] Large and streamed bodies are sent by a goroutine of their own, so that an answer that
 //           begins before the end of the request is read, and neither side waits for the other. The
 //           exchange ends only after that goroutine has.
@@ -20,12 +19,12 @@
 #include <system_error>
 #include <vector>
 
-#include <gort/chan.hpp>
 #include <gort/context.hpp>
 #include <gort/http/client.hpp>
 #include <gort/mutex.hpp>
 #include <gort/time.hpp>
 
+#include "http/client_upload.hpp"
 #include "http/input_buffer.hpp"
 #include "http/message_parser.hpp"
 #include "http/tls.hpp"
@@ -87,12 +86,10 @@ class client_exchange {
 
  private:
   enum class body_kind : std::uint8_t { none, length, chunked, until_end };
-  struct upload;
 
   void send(const url& to, const client_request& request, std::error_code& error);
   bool read_head(bool is_head, bool& any, std::error_code& error);
   void look_for_end();
-  bool upload_is_over();
   void explain(std::error_code& error) const;
 
   const std::shared_ptr<client_state> client_;
@@ -105,7 +102,7 @@ class client_exchange {
   std::uint64_t left_ = 0;  // of body_kind::length
   bool keep_ = false;
   std::error_code failed_;
-  std::optional<chan<std::error_code>> upload_;  // gets its result, once
+  std::optional<client_upload> upload_;
 };
 
 }  // namespace gort::http::detail

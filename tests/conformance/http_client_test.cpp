@@ -131,6 +131,63 @@ TEST(http_client, bodies_go_up_by_length_and_chunked) {
   });
 }
 
+/// Writes return a while after what they wrote has gone out.
+class late_stream final : public test::simple_stream {
+ public:
+  explicit late_stream(std::unique_ptr<stream> inner) : inner_(std::move(inner)) {}
+  std::size_t read(std::span<std::byte> into, std::error_code& error) override {
+    return inner_->read(into, error);
+  }
+  void wait_readable(std::error_code& error) override { inner_->wait_readable(error); }
+  std::size_t write(std::span<const std::byte> from, std::error_code& error) override {
+    const std::size_t n = inner_->write(from, error);
+    gort::sleep(2ms);
+    return n;
+  }
+  void close_write(std::error_code& error) override { inner_->close_write(error); }
+  void close() noexcept override { inner_->close(); }
+  void set_read_deadline(time_point when) override { inner_->set_read_deadline(when); }
+  std::string remote_address() const override { return "late"; }
+
+ private:
+  std::unique_ptr<stream> inner_;
+};
+
+TEST(http_client, a_connection_is_kept_when_the_answer_overtakes_the_end_of_the_last_write) {
+  with_procs(2, [] {
+    server serve([](request& r, response_writer& out) { out.write(r.body()); });
+    wait_group connections;
+    int dialed = 0;
+    client ask({.dial = [&](const context&, const std::string&, std::error_code&) {
+      ++dialed;
+      auto pipe = test::make_pipe();
+      connections.go([&, end = pipe.server.release()] {
+        serve.serve_connection(std::unique_ptr<stream>(end));
+      });
+      return std::make_unique<late_stream>(std::move(pipe.client));
+    }});
+    for (const std::optional<std::uint64_t> length : {std::optional<std::uint64_t>(3), {}}) {
+      response r =
+          ask.do_({.method = "PUT",
+                   .url = "http://h/",
+                   .body_reader = [left = 3](std::span<std::byte> into) mutable -> std::size_t {
+                     if (left-- == 0) return 0;
+                     into[0] = std::byte{'x'};
+                     return 1;
+                   },
+                   .content_length = length});
+      EXPECT_EQ(r.body(), "xxx");
+    }
+    const std::string large(200'000, 'y');
+    EXPECT_EQ(ask.post("http://h/", "t", large).body(), large);
+    EXPECT_EQ(ask.get("http://h/").body(), "");
+    EXPECT_EQ(dialed, 1);
+    ask.close_idle_connections();
+    serve.close();
+    connections.wait();
+  });
+}
+
 TEST(http_client, an_answer_may_come_while_the_body_goes_up) {
   with_procs(2, [] {
     world w([](request& r, response_writer& out) {
