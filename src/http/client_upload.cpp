@@ -1,13 +1,13 @@
 #include "http/client_upload.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include <gort/chan.hpp>
+#include <gort/detail/atomic.hpp>
 #include <gort/go.hpp>
 #include <gort/http/errors.hpp>
 
@@ -32,10 +32,10 @@ std::span<const std::byte> bytes_of(std::string_view s) noexcept {
 
 struct client_upload::state {
   chan<std::error_code> result = make_chan<std::error_code>(1);  // [up-2]
-  std::atomic<bool> last_write_began{false};                     // [up-1]
+  gort::detail::atomic<bool> last_write_began{false};                     // [up-1]
 
   // Pairs with the acquire of has_succeeded().
-  void begin_last_write() noexcept { last_write_began.store(true, std::memory_order_release); }
+  void begin_last_write() noexcept { last_write_began.store_release(true); }
 
   void end(std::error_code how) {
     result.send(how);
@@ -114,7 +114,7 @@ client_upload::client_upload(std::shared_ptr<stream> wire, std::string body)
 
 bool client_upload::has_succeeded() {
   // Pairs with begin_last_write().
-  if (!state_->last_write_began.load(std::memory_order_acquire)) return false;
+  if (!state_->last_write_began.load_acquire()) return false;
   const auto result = state_->result.recv_for(last_write_patience);
   return result && !*result;
 }

@@ -6,14 +6,14 @@
 // now and then (breathe()).
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
+#include <ctime>
 #include <functional>
 #include <mutex>
 #include <stdexcept>
@@ -302,18 +302,11 @@ TEST(preempt, the_world_stops_while_every_processor_computes) {
   });
 }
 
-// Ms that run or wait for a CPU, at this moment. (The caller has its name from the M that made it.)
-int running_ms() {
-  int count = 0;
-  const std::string own = std::to_string(os::thread_id());
-  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
-    if (task.path().filename() == own) continue;
-    std::ifstream stat(task.path() / "stat");
-    std::string line;
-    std::getline(stat, line);
-    if (line.find("(gort-m") != line.npos && line.find(") R ") != line.npos) ++count;
-  }
-  return count;
+// What the process has used of all CPUs.
+std::chrono::nanoseconds cpu_used() {
+  timespec used{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+  return std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec);
 }
 
 TEST(preempt, no_more_goroutines_run_than_there_are_processors) {
@@ -328,14 +321,13 @@ TEST(preempt, no_more_goroutines_run_than_there_are_processors) {
     }
     std::thread observer([&] {
       std::this_thread::sleep_for(100ms);
-      // Two are seen while one takes over from another, and for a while after a blocking call.
-      int within = 0;
-      constexpr int looks = 200;
-      for (int i = 0; i < looks; ++i) {
-        std::this_thread::sleep_for(2ms);
-        if (running_ms() <= 1) ++within;
-      }
-      EXPECT_GT(within, looks / 2);
+      // Two run while one takes over from another, and for a while after a blocking call.
+      const auto began = std::chrono::steady_clock::now();
+      const auto used_before = cpu_used();
+      std::this_thread::sleep_for(500ms);
+      const std::chrono::duration<double> used = cpu_used() - used_before;
+      const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - began;
+      EXPECT_LT(used / passed, 1.5) << "CPUs in use by one P";
       stop.store(true, std::memory_order_relaxed);
     });
     all.wait();
@@ -406,9 +398,15 @@ TEST(preempt, ten_thousand_that_compute_use_a_bounded_number_of_threads) {
         while (!stop.load(std::memory_order_relaxed)) breathe();
       });
     }
-    gort::sleep(3500ms);  // some 220 time slices, were there no bound
+    // Each preemption would cost another thread, were there no bound.
+    const std::uint64_t enough = debug::read_scheduler_counts().preemptions + 300;
+    auto threads = os::thread_count();
+    while (debug::read_scheduler_counts().preemptions < enough) {
+      gort::sleep(5ms);
+      threads = std::max(threads, os::thread_count());
+    }
+    EXPECT_LE(threads, 128 + 16);
     EXPECT_GT(began.load(std::memory_order_relaxed), 1);
-    EXPECT_LE(os::thread_count(), 128 + 16);
     stop.store(true, std::memory_order_relaxed);
     all.wait();
     EXPECT_EQ(began.load(std::memory_order_relaxed), many);
