@@ -150,9 +150,17 @@ TEST(blocking, flock) {
   ASSERT_GE(other, 0);
   ASSERT_EQ(flock(other, LOCK_EX), 0);
   int result = -1;
+  long sleeps = 0;
   const std::uint64_t taken = while_others_go_on(
-      20, [&] { result = flock(mine, LOCK_EX); }, [&] { flock(other, LOCK_UN); });
+      20,
+      [&] {
+        sleeps = -sleeps_of_this_thread();
+        result = flock(mine, LOCK_EX);
+        sleeps += sleeps_of_this_thread();
+      },
+      [&] { flock(other, LOCK_UN); });
   EXPECT_EQ(result, 0);
+  EXPECT_EQ(sleeps, 1);
   EXPECT_GE(taken, 1U);
   close(mine);
   close(other);
