@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include <gort/blocking.hpp>
 #include <gort/go.hpp>
 #include <gort/runtime.hpp>
 #include <gort/time.hpp>
@@ -66,7 +67,8 @@ std::vector<double> beside_computing() {
 
 // Each P's goroutine blocks its thread in read() for 50 ms, again and again; the writer is a plain
 // thread.
-std::vector<double> beside_blocking() {
+template <class Read>
+std::vector<double> beside_blocking(Read read_one) {
   std::atomic<bool> stop{false};
   gort::wait_group all;
   const int procs = gort::runtime::gomaxprocs(0);
@@ -76,7 +78,7 @@ std::vector<double> beside_blocking() {
     all.go([&] {
       char byte = 0;
       while (!stop.load(std::memory_order_relaxed)) {
-        if (read(ends[0], &byte, 1) != 1) return;
+        if (read_one(ends[0], &byte) != 1) return;
         gort::runtime::gosched();  // with a P again, to lose it again: as the twin's read() does
       }
     });
@@ -120,7 +122,13 @@ std::vector<double> stop_the_world() {
 int main(int argc, char** argv) {
   const std::map<std::string, std::function<std::vector<double>()>> rows = {
       {"beside_computing", beside_computing},
-      {"beside_blocking", beside_blocking},
+      {"beside_blocking",
+       [] { return beside_blocking([](int from, char* to) { return read(from, to, 1); }); }},
+      {"beside_announced",
+       [] {
+         return beside_blocking(
+             [](int from, char* to) { return gort::blocking([&] { return read(from, to, 1); }); });
+       }},
       {"stop_the_world", stop_the_world},
   };
   return row_main(argc, argv, rows, [](const char* row, const char* procs, std::vector<double> us) {

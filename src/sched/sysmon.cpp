@@ -1,8 +1,9 @@
 // sysmon: the one thread without a P, which watches those that have one.
 //
 // It looks every 20 us at first and, while nothing needs it, less and less often: every 10 ms when
-// all Ps are busy, every 1 ms when one is idle (a goroutine may be waiting for it, see below). When
-// all Ps have been idle for 5 ms it sleeps until one is not.
+// all Ps are busy, every 1 ms when one is idle (a goroutine may be waiting for it, see below). One
+// that uses less than half of its CPU may be asleep, so it is looked at again soon, or when its P's
+// next timer is due. When all Ps have been idle for 5 ms it sleeps until one is not.
 //
 // What it does for a busy P:
 //   - the same goroutine for 10 ms while others wait: `attention`, so that the next pick lets the
@@ -21,6 +22,8 @@
 //   [sysmon-1] It holds no P and never allocates, so it runs whatever the others do.
 //   [sysmon-2] It sets sysmon_asleep under sched.lock, having seen under that lock that all Ps are
 //              idle; whoever takes a P out of the idle list looks at sysmon_asleep afterwards.
+#include <algorithm>
+#include <cstdint>
 #include <utility>
 
 #include "os/clock.hpp"
@@ -43,7 +46,7 @@ constexpr std::int64_t period_max_with_waiting_ns = 2'500'000;
 constexpr std::int64_t time_slice_ns = 10'000'000;
 constexpr std::int64_t computed_ns = 2'500'000;
 constexpr std::int64_t announced_ns = 20'000;
-constexpr std::int64_t blocked_ns = 1'000'000;
+constexpr std::int64_t blocked_ns = 250'000;
 // A thread that sleeps in the kernel keeps its P that long if nobody wants it.
 constexpr std::int64_t blocked_alone_ns = 20'000'000;
 constexpr std::int64_t eager_ns = 10'000'000;
@@ -58,39 +61,68 @@ struct watch {
   std::int64_t eager_until_ns = 0;
   std::int64_t cpu_ns = -1;  // of the holder's thread when this turn was first looked into
   std::int64_t last_cpu_ns = -1;
+  std::int64_t last_look_ns = 0;  // when that was
+  std::int64_t awake_ns = 0;      // when it was last found to have used its CPU
 };
 watch watches[procs_max];
 
+// One look at all Ps.
+struct look {
+  const std::int64_t now_ns;
+  bool work_waits = false;                               // for a P, and none is idle
+  std::int64_t again_ns = detail::timer_heap::no_timer;  // no later than that
+
+  // For a P whose thread may be asleep: in time for those that wait for it, or its next timer.
+  void again_soon(std::int64_t soon_ns, bool wanted, std::int64_t next_timer_ns) noexcept {
+    soon_ns += now_ns;
+    again_ns = std::min(again_ns, wanted ? soon_ns : std::max(soon_ns, next_timer_ns));
+  }
+};
+
 // The goroutine has been at it since `since_ns`: what is its thread doing? True: the P was taken.
-bool take_or_preempt(p& each, watch& seen, std::int64_t now_ns, bool wanted) noexcept {
+bool take_or_preempt(p& each, watch& seen, look& round, bool wanted,
+                     std::int64_t next_timer_ns) noexcept {
+  const std::int64_t now_ns = round.now_ns;
   const std::int64_t age_ns = now_ns - seen.since_ns;
   // A hint; records of Ms are never freed [threads-2]. Acquire pairs with the release in
   // hold_locked(): it is complete.
   const m* who = each.holder.load_acquire();
-  if (who == nullptr || age_ns < announced_ns) return false;
-  if (who->announced.load_relaxed() != 0) return wanted && take_p_of_blocked(each) == taking::done;
-  if (age_ns < (wanted ? blocked_ns : blocked_alone_ns)) return false;
+  if (who == nullptr) return false;
+  if (who->announced.load_relaxed() != 0) {
+    if (wanted && age_ns >= announced_ns && take_p_of_blocked(each) == taking::done) return true;
+    round.again_soon(announced_ns, wanted, next_timer_ns);
+    return false;
+  }
   const os::thread_handle thread = who->thread.load_relaxed();  // a hint
   const std::int64_t cpu_ns = os::thread_cpu_ns(thread);
-  const bool idled = std::exchange(seen.last_cpu_ns, cpu_ns) == cpu_ns;
+  if (seen.cpu_ns < 0) {
+    seen.cpu_ns = seen.last_cpu_ns = cpu_ns;
+    seen.last_look_ns = seen.awake_ns = now_ns;
+    return false;
+  }
+  const std::int64_t used_ns = cpu_ns - std::exchange(seen.last_cpu_ns, cpu_ns);
+  const std::int64_t passed_ns = now_ns - std::exchange(seen.last_look_ns, now_ns);
+  if (used_ns != 0) seen.awake_ns = now_ns;
+  const bool blocked = used_ns == 0 && now_ns - seen.awake_ns >= blocked_ns;
+  if (!blocked && used_ns < passed_ns / 2) round.again_soon(blocked_ns, wanted, next_timer_ns);
+  if (!wanted && age_ns < blocked_alone_ns) return false;
   // One that has used its CPU since the last look is not asked for: that costs a descriptor for a
   // moment, and three system calls.
-  const os::thread_activity activity = idled ? os::activity_of(thread) : os::thread_activity::runs;
-  if (activity != os::thread_activity::runs) {
+  if (blocked && os::activity_of(thread) != os::thread_activity::runs) {
     const taking result = take_p_of_blocked(each);
     if (result == taking::inside && age_ns >= time_slice_ns) let_one_in_place_go();  // [hand-6]
     return result == taking::done;
   }
   // Only a thread that has really computed: one that merely waits for a CPU may be about to block,
   // and the signal would disturb that.
-  if (seen.cpu_ns < 0) seen.cpu_ns = cpu_ns;
   if (wanted && age_ns >= time_slice_ns && cpu_ns - seen.cpu_ns >= computed_ns)
     preempt(each, seen.tick);
   return false;
 }
 
 // True if anything had to be done.
-bool look_at(p& each, watch& seen, std::int64_t now_ns, bool& work_waits) noexcept {
+bool look_at(p& each, watch& seen, look& round) noexcept {
+  const std::int64_t now_ns = round.now_ns;
   bool acted = false;
   const std::uint32_t tick = each.tick.load_relaxed();
   const bool same = tick == seen.tick;
@@ -119,10 +151,10 @@ bool look_at(p& each, watch& seen, std::int64_t now_ns, bool& work_waits) noexce
       acted = true;
     }
   }
-  const bool wanted = !any_idle &&
-                      (has_ready || when <= now_ns || sched.global_size.load_relaxed() != 0);
-  work_waits = work_waits || wanted;
-  if (same && take_or_preempt(each, seen, now_ns, wanted)) acted = true;
+  const bool wanted =
+      !any_idle && (has_ready || when <= now_ns || sched.global_size.load_relaxed() != 0);
+  round.work_waits = round.work_waits || wanted;
+  if (take_or_preempt(each, seen, round, wanted, when)) acted = true;
   return acted;
 }
 
@@ -186,11 +218,12 @@ bool idle_for_long(std::int64_t now_ns) noexcept {
 void sysmon_main(void*) noexcept {
   os::set_precise_timers();
   std::int64_t period_ns = period_min_ns;
+  std::int64_t sleep_ns = period_min_ns;
   int quiet_rounds = 0;
   std::int64_t strays_watched_ns = 0;
   std::int64_t limit_checked_ns = os::monotonic_ns();
   for (;;) {
-    os::sleep_ns(period_ns);
+    os::sleep_ns(sleep_ns);
     const std::int64_t now_ns = os::monotonic_ns();
     sched.coarse_now_ns.store_relaxed(now_ns);
     const auto procs = proc_count();
@@ -200,21 +233,21 @@ void sysmon_main(void*) noexcept {
     const bool stopping = sched.stop_requested.load_relaxed() != 0;
     const bool trimming = !stopping && trim_some_stacks(now_ns, resting);
     if (resting && trimming) {
-      period_ns = period_max_with_idle_ns;
+      sleep_ns = period_ns = period_max_with_idle_ns;
       continue;
     }
     if (resting || stopping) {
       sleep_while_idle();
-      period_ns = period_min_ns;
+      sleep_ns = period_ns = period_min_ns;
       quiet_rounds = 0;
       sched.coarse_now_ns.store_relaxed(os::monotonic_ns());
       continue;
     }
     bool acted = false;
-    bool work_waits = false;
+    look round{.now_ns = now_ns};
     for (int i = 0; i < procs; ++i) {
       p& each = *sched.all_ps[i];
-      if (look_at(each, watches[i], now_ns, work_waits)) acted = true;
+      if (look_at(each, watches[i], round)) acted = true;
     }
     if (now_ns - strays_watched_ns >= time_slice_ns) {
       strays_watched_ns = now_ns;
@@ -227,10 +260,11 @@ void sysmon_main(void*) noexcept {
       period_ns = period_min_ns;
     else if (quiet_rounds > quiet_rounds_before_backoff)
       period_ns *= 2;
-    const std::int64_t longest = idle != 0    ? period_max_with_idle_ns
-                                 : work_waits ? period_max_with_waiting_ns
-                                              : period_max_ns;
-    if (period_ns > longest) period_ns = longest;
+    const std::int64_t longest = idle != 0          ? period_max_with_idle_ns
+                                 : round.work_waits ? period_max_with_waiting_ns
+                                                    : period_max_ns;
+    period_ns = std::min(period_ns, longest);
+    sleep_ns = std::clamp(round.again_ns - now_ns, period_min_ns, period_ns);
   }
 }
 

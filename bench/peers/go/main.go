@@ -326,6 +326,7 @@ func main() {
 	delayRows := map[string]func() []float64{
 		"beside_computing": besideComputing,
 		"beside_blocking":  besideBlocking,
+		"beside_announced": besideBlocking, // each call is announced here
 		"stop_the_world":   stopTheWorld,
 	}
 	isDelay := len(os.Args) == 4 && delayRows[os.Args[1]] != nil
