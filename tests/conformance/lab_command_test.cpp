@@ -1,9 +1,6 @@
 // The lab judges what the programs measure: here the programs are scripts, so that what they say
 // and how they end is known, and the verdict must follow.
-#include <sys/wait.h>
 #include <unistd.h>
-#include <array>
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -13,6 +10,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "support/program.hpp"
 #include "support/skip.hpp"
 
 namespace {
@@ -22,21 +20,8 @@ using testing::ContainsRegex;
 using testing::HasSubstr;
 using testing::Not;
 
-struct ran {
-  int status = -1;
-  std::string text;  // standard output and error
-};
-
-ran run_shell(const std::string& command) {
-  ran out;
-  std::FILE* from = popen((command + " 2>&1").c_str(), "r");
-  if (from == nullptr) return out;
-  std::array<char, 4096> buffer;
-  while (std::fgets(buffer.data(), buffer.size(), from) != nullptr) out.text += buffer.data();
-  const int status = pclose(from);
-  out.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  return out;
-}
+using gort::test::run_shell;
+using ran = gort::test::ended;
 
 class lab_command : public testing::Test {
  protected:

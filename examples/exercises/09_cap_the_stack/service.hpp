@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <chrono>
 #include <cstdint>
 #include <cstdlib>
 #include <string>
@@ -41,6 +42,13 @@ struct death {
   std::string report;
 };
 
+/// What the service says when the malformed document arrives; the clock is the same in all
+/// processes.
+struct arrival {
+  int good_documents = 0;
+  std::chrono::steady_clock::time_point when;
+};
+
 /// Runs the service with that limit on its stacks: the good documents, then the malformed one.
 inline death watch_service(std::size_t limit_bytes) {
   int report[2], news[2];
@@ -52,10 +60,11 @@ inline death watch_service(std::size_t limit_bytes) {
     for (int fd : {report[0], report[1], news[0]}) close(fd);
     gort::debug::set_max_stack(limit_bytes);
     gort::run([&] {
-      const auto good = static_cast<char>(serve(good_documents()));
+      const int good = serve(good_documents());
       std::vector<std::string> malformed;
       malformed.push_back(malformed_document());
-      if (write(news[1], &good, 1) != 1) std::abort();
+      const arrival now{good, std::chrono::steady_clock::now()};
+      if (write(news[1], &now, sizeof(now)) != sizeof(now)) std::abort();
       serve(malformed);
     });
     _exit(0);
@@ -63,18 +72,23 @@ inline death watch_service(std::size_t limit_bytes) {
   close(report[1]);
   close(news[1]);
   death out;
-  char good = 0;
-  if (read(news[0], &good, 1) == 1) out.good_documents = good;
-  const stopwatch watch;
+  arrival malformed;
+  if (read(news[0], &malformed, sizeof(malformed)) != sizeof(malformed)) std::abort();
+  out.good_documents = malformed.good_documents;
+  const auto ms_since = [&] {
+    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() -
+                                                     malformed.when)
+        .count();
+  };
   char part[4096];
   for (ssize_t got; (got = read(report[0], part, sizeof(part))) > 0;) {
-    if (out.report.empty()) out.to_report_ms = watch.ms();
+    if (out.report.empty()) out.to_report_ms = ms_since();
     out.report.append(part, static_cast<std::size_t>(got));
   }
   rusage used{};
   int status = 0;
   if (wait4(child, &status, 0, &used) != child) std::abort();
-  out.elapsed_ms = watch.ms();
+  out.elapsed_ms = ms_since();
   out.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   out.peak_rss_mib = static_cast<double>(used.ru_maxrss) / 1024;
   close(report[0]);
