@@ -31,8 +31,9 @@ class http_tls : public testing::Test {
           "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=" + std::string(who) +
           " -addext subjectAltName=DNS:" + who + ".example,IP:127.0.0.1 -keyout " + base +
           ".key -out " + base + ".pem >" + folder_ + "/log 2>&1";
-      made_ = std::system(command.c_str()) == 0;
+      if (std::system(command.c_str()) != 0) return;
     }
+    made_ = true;
   }
   static void TearDownTestSuite() { std::filesystem::remove_all(folder_); }
 
@@ -87,6 +88,45 @@ TEST_F(http_tls, serves_and_verifies) {
         << "HTTP to a TLS server";
     secure_world missing(h, {.ca_file = "/no/such/file"});
     EXPECT_EQ(failure(missing.ask, {.url = "https://good.example/"}), errc::tls);
+  });
+}
+
+TEST_F(http_tls, a_client_that_does_not_shake_hands_is_dropped) {
+  if (!made_) GORT_SKIP("no openssl command");
+  with_procs(2, [&] {
+    std::error_code error;
+    const auto config = make_server_tls(folder_ + "/good.pem", folder_ + "/good.key", error);
+    ASSERT_FALSE(error);
+    server serve([](request&, response_writer&) { ADD_FAILURE() << "nothing was asked"; });
+    for (const std::string_view said : {"", "\x16\x03\x01\x02"}) {  // nothing, and half a hello
+      auto pipe = test::make_pipe();
+      wait_group connection;
+      connection.go([&, end = pipe.server.release()] {
+        serve.serve_connection(make_tls_server(std::unique_ptr<stream>(end), config, 20ms));
+      });
+      pipe.client->write(std::as_bytes(std::span(said)), error);
+      std::byte answer[100];
+      while (pipe.client->read(answer, error) != 0) continue;  // an alert, perhaps
+      connection.wait();                                       // for ever, without the timeout
+    }
+    serve.close();
+  });
+}
+
+TEST_F(http_tls, a_server_that_does_not_shake_hands_is_given_up) {
+  with_procs(2, [&] {
+    std::vector<std::unique_ptr<stream>> servers;
+    client_options o;
+    o.insecure_skip_verify = true;
+    o.tls_handshake_timeout = 20ms;
+    o.dial = [&](const context&, const std::string&, std::error_code&) {
+      auto pipe = test::make_pipe();
+      servers.push_back(std::move(pipe.server));
+      return std::move(pipe.client);
+    };
+    client ask(o);
+    EXPECT_EQ(failure(ask, {.url = "https://silent.example/"}), std::errc::timed_out);
+    EXPECT_EQ(servers.size(), 1u);
   });
 }
 

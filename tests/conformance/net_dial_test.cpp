@@ -7,7 +7,9 @@
 
 #include <gtest/gtest.h>
 
+#include <gort/detail/atomic.hpp>
 #include <gort/net.hpp>
+#include <gort/runtime.hpp>
 #include <gort/time.hpp>
 
 #include "net/dial.hpp"
@@ -194,6 +196,43 @@ TEST_P(net_dial, next_address_is_tried_after_the_stagger) {
     gort::sleep(20ms);
     c.write(bytes_of("hello"));
     EXPECT_EQ(test::read_text(c), "hello");
+  });
+}
+
+// The losers of a race that connect all the same are closed, and their goroutines end.
+TEST_P(net_dial, losers_of_a_race_are_closed) {
+  with_procs(GetParam(), [&] {
+    const int sockets_before = test::open_sockets();
+    const auto goroutines_before = runtime::num_goroutine();
+    net::listener l = net::listen("127.0.0.1:0");
+    detail::atomic<int> accepted{0};
+    wait_group served;
+    served.go([&] {
+      for (;;) {
+        std::error_code error;
+        net::conn c = l.accept(error);
+        if (error) break;
+        accepted.fetch_add_relaxed(1);
+        served.go([c = std::move(c)]() mutable {
+          std::error_code end;
+          c.set_read_deadline(clock::now() + 20s);
+          test::read_text(c, end);
+          EXPECT_FALSE(end) << "a connection was left open: " << end.message();
+        });
+      }
+    });
+    const std::vector same(4, l.local_endpoint());
+    int races = 0;
+    for (; races == 0 || accepted.load_relaxed() < races + 3; ++races) {
+      std::error_code error;
+      net::race(background(), same, 0ms, error);
+      ASSERT_FALSE(error) << error.message();
+    }
+    // What is still in the listener's queue is accepted before the last goroutine of a race ends.
+    while (runtime::num_goroutine() > goroutines_before + 1) gort::sleep(1ms);
+    l.close();
+    served.wait();
+    EXPECT_EQ(test::open_sockets(), sockets_before);
   });
 }
 

@@ -16,6 +16,7 @@
 #include <gort/net.hpp>
 #include <gort/time.hpp>
 
+#include "support/cpu_time.hpp"
 #include "support/net_support.hpp"
 #include "support/run.hpp"
 
@@ -119,7 +120,9 @@ TEST_P(net_listener, accept_survives_a_shortage_of_descriptors) {
       shortage none;
       ASSERT_TRUE(client.connect_to(l));
       const auto begun = clock::now();
+      const auto used_before = test::cpu_used();
       EXPECT_FALSE(accepted.recv_for(60ms));
+      EXPECT_LT(test::cpu_used() - used_before, 30ms) << "it waits between its attempts";
       none.give_back(1);
       auto c = accepted.recv();
       ASSERT_TRUE(c);

@@ -13,7 +13,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <ctime>
 #include <functional>
 #include <mutex>
 #include <stdexcept>
@@ -32,6 +31,7 @@
 #include "base/sanitizer.hpp"
 #include "os/proc.hpp"
 #include "os/thread.hpp"
+#include "support/cpu_time.hpp"
 #include "support/run.hpp"
 
 namespace gort {
@@ -200,8 +200,8 @@ TEST(preempt, floating_point_and_vector_registers) {
 }
 
 #if defined(__x86_64__) && defined(__GNUC__)
-#define GORT_EACH_ZMM(f)                                                                       \
-  f(0) f(1) f(2) f(3) f(4) f(5) f(6) f(7) f(8) f(9) f(10) f(11) f(12) f(13) f(14) f(15) f(16)  \
+#define GORT_EACH_ZMM(f)                                                                      \
+  f(0) f(1) f(2) f(3) f(4) f(5) f(6) f(7) f(8) f(9) f(10) f(11) f(12) f(13) f(14) f(15) f(16) \
       f(17) f(18) f(19) f(20) f(21) f(22) f(23) f(24) f(25) f(26) f(27) f(28) f(29) f(30) f(31)
 #define GORT_LOAD_ZMM(n) "vmovdqa64 64*" #n "(%0), %%zmm" #n "\n\t"
 #define GORT_STORE_ZMM(n) "vmovdqa64 %%zmm" #n ", 64*" #n "(%1)\n\t"
@@ -302,13 +302,6 @@ TEST(preempt, the_world_stops_while_every_processor_computes) {
   });
 }
 
-// What the process has used of all CPUs.
-std::chrono::nanoseconds cpu_used() {
-  timespec used{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
-  return std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec);
-}
-
 TEST(preempt, no_more_goroutines_run_than_there_are_processors) {
   test::with_procs(1, [] {
     std::atomic<bool> stop{false};
@@ -323,9 +316,9 @@ TEST(preempt, no_more_goroutines_run_than_there_are_processors) {
       std::this_thread::sleep_for(100ms);
       // Two run while one takes over from another, and for a while after a blocking call.
       const auto began = std::chrono::steady_clock::now();
-      const auto used_before = cpu_used();
+      const auto used_before = test::cpu_used();
       std::this_thread::sleep_for(500ms);
-      const std::chrono::duration<double> used = cpu_used() - used_before;
+      const std::chrono::duration<double> used = test::cpu_used() - used_before;
       const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - began;
       EXPECT_LT(used / passed, 1.5) << "CPUs in use by one P";
       stop.store(true, std::memory_order_relaxed);
@@ -388,7 +381,7 @@ TEST(preempt, a_stop_of_the_world_while_a_lock_is_wanted_inside_gort) {
 
 TEST(preempt, ten_thousand_that_compute_use_a_bounded_number_of_threads) {
   test::with_procs(1, [] {
-    constexpr int many = base::with_tsan ? 1000 : 10'000;
+    constexpr int many = base::with_tsan ? 1000 : 10'000;  // TSan has few fibers
     std::atomic<bool> stop{false};
     std::atomic<int> began{0};
     wait_group all;

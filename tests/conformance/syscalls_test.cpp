@@ -152,7 +152,8 @@ counted count_calls(const std::string& program, std::string& output) {
 bool have_strace() { return std::system("strace -V >/dev/null 2>&1") == 0; }
 
 TEST(syscalls, none_while_all_wait) {
-  if (base::with_asan || base::with_tsan) return;  // their own threads work; the plain build shows
+  GORT_NOT_UNDER(base::with_asan || base::with_tsan,
+                 "their own threads work; the plain build shows");
   if (!have_strace()) GORT_SKIP("no strace");
   std::string output;
   const counted seen = count_calls("waits", output);
@@ -164,7 +165,7 @@ TEST(syscalls, none_while_all_wait) {
 }
 
 TEST(syscalls, none_and_no_allocation_while_goroutines_only_work) {
-  if (base::with_asan || base::with_tsan) return;  // as above
+  GORT_NOT_UNDER(base::with_asan || base::with_tsan, "as above");
   if (!have_strace()) GORT_SKIP("no strace");
   std::string output;
   const counted seen = count_calls("works", output);

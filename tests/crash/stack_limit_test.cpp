@@ -114,7 +114,7 @@ TEST(set_max_stack, of_8_mib_is_8_mib) {
 }
 
 TEST(old_kernel, has_30_000_goroutines_at_once) {
-  if (base::with_tsan) return;  // its fibers end first
+  GORT_NOT_UNDER(base::with_tsan, "its fibers end first");
   constexpr long default_max = 65'530;
   if (os::mapping_count_max() < default_max) GORT_SKIP("vm.max_map_count is below its default");
   const ended p = run_program("thirty_thousand", "GODEBUG=guardinstall=0", 250);
@@ -123,7 +123,7 @@ TEST(old_kernel, has_30_000_goroutines_at_once) {
 }
 
 TEST(old_kernel, names_max_map_count_when_it_can_go_no_further) {
-  if (base::with_tsan) return;  // its fibers end first
+  GORT_NOT_UNDER(base::with_tsan, "its fibers end first");
   if (os::mapping_count_max() > 200'000) GORT_SKIP("vm.max_map_count is beyond what a test fills");
   const ended p = run_program("many_until_the_end", "GODEBUG=guardinstall=0", 250);
   EXPECT_EQ(p.status, 2) << p.head();

@@ -14,6 +14,7 @@
 
 #include "base/sanitizer.hpp"
 #include "support/overflow.hpp"
+#include "support/skip.hpp"
 
 namespace gort {
 namespace {
@@ -146,7 +147,8 @@ TEST(overflow, on_two_threads_at_once_is_one_report) {
 }
 
 TEST(overflow, inside_malloc_is_reported_too) {
-  if (base::with_tsan) return;  // that malloc is its runtime, which a fault does not leave usable
+  GORT_NOT_UNDER(base::with_tsan,
+                 "that malloc is its runtime, which a fault does not leave usable");
   for (int i = 0; i < 5; ++i) {
     const ended p = run_program("overflow_in_malloc");
     EXPECT_EQ(p.status, 2) << p.head();
@@ -157,7 +159,7 @@ TEST(overflow, inside_malloc_is_reported_too) {
 }
 
 TEST(overflow, a_frame_larger_than_the_guard_does_not_jump_over_it) {
-  if (base::with_asan) return;  // the frame is smaller than a stack there
+  GORT_NOT_UNDER(base::with_asan, "the frame is smaller than a stack there");
   const ended p = run_program("overflow_by_one_frame");
   EXPECT_EQ(p.status, 2) << p.head();
   EXPECT_TRUE(p.has(limit_line(default_limit))) << p.head();

@@ -41,7 +41,7 @@ TEST(program, DISABLED_exit_while_all_goes_on) {
 }
 
 TEST(valgrind, an_exit_while_all_goes_on_is_clean) {
-  if (base::with_asan || base::with_tsan) return;  // the same program runs under them by itself
+  GORT_NOT_UNDER(base::with_asan || base::with_tsan, "the same program runs under them by itself");
   if (std::system("valgrind --version > /dev/null 2>&1") != 0)
     GORT_SKIP("valgrind is not installed (scripts/packages test)");
   char self[4096] = {};

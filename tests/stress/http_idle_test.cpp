@@ -232,7 +232,7 @@ void ask_many(int from, int to) {
 }
 
 TEST(http_idle, connections_cost_what_parked_goroutines_cost) {
-  if (base::with_tsan) return;  // its forked children may not start threads
+  GORT_NOT_UNDER(base::with_tsan, "its forked children may not start threads");
   std::signal(SIGPIPE, SIG_IGN);
   const int allowed = descriptors_allowed() - spare;
   if (allowed < fewest) GORT_SKIP("too few descriptors allowed");

@@ -12,7 +12,6 @@
 #include <gort/runtime.hpp>
 #include <gort/time.hpp>
 
-#include "base/sanitizer.hpp"
 #include "support/net_support.hpp"
 #include "support/run.hpp"
 #include "support/seed.hpp"
@@ -25,7 +24,7 @@ using clock = std::chrono::steady_clock;
 using test::bytes_of;
 using test::with_procs;
 
-constexpr int connections = base::with_tsan || base::with_asan ? 1000 : 10'000;
+constexpr int connections = 10'000;
 constexpr int at_a_time = 200;
 
 using choices = std::minstd_rand;

@@ -12,6 +12,7 @@
 
 #include "base/sanitizer.hpp"
 #include "os/preempt.hpp"
+#include "support/skip.hpp"
 
 namespace gort::os {
 namespace {
@@ -49,8 +50,7 @@ TEST(os_preempt, a_blocking_call_does_not_notice_the_signal) {
 #if !defined(__x86_64__)
   GTEST_SKIP() << "SKIPPED: only x86 keeps all arguments of a call";
 #endif
-  // A sanitizer's interceptor runs the handler after the call, or not at all.
-  if (base::with_tsan) return;
+  GORT_NOT_UNDER(base::with_tsan, "its interceptors run the handler after the call, or not at all");
   int result = -1;
   EXPECT_GE(interrupted([&] {
               const timespec time{0, 50'000'000};

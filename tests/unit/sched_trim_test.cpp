@@ -13,6 +13,7 @@
 #include "os/memory.hpp"
 #include "sched/inspect.hpp"
 #include "sched/trim.hpp"
+#include "support/skip.hpp"
 #include "support/run.hpp"
 
 namespace gort {
@@ -37,7 +38,7 @@ int resident_pages() {
 }
 
 TEST(sched_trim, gives_back_what_is_not_in_use) {
-  if (base::with_asan || base::with_tsan) return;  // it does nothing then
+  GORT_NOT_UNDER(base::with_asan || base::with_tsan, "it does nothing then");
   test::with_procs(1, [] {
     wait_group done;
     done.go([] {
