@@ -38,9 +38,10 @@ class mutex {
 
   /// Blocks until the mutex is the caller's.
   void lock() noexcept {
-    std::uint32_t seen = 0;
-    // Acquire pairs with the release in unlock().
-    if (!state_.cas_acquire(seen, locked)) [[unlikely]]
+    std::uint32_t seen = state_.load_relaxed();
+    // Acquire pairs with the release in unlock(). Looked at first, for while somebody waits a swap
+    // that expects no waiter must fail: a third locked instruction for each section.
+    if ((seen & (locked | starving)) != 0 || !state_.cas_acquire(seen, seen | locked)) [[unlikely]]
       lock_slow(seen, no_deadline);
   }
 
