@@ -2,10 +2,16 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace gort::os {
 
 constexpr std::size_t page_bytes = 4096;
+
+/// The beginning of the page that holds `address`.
+inline char* page_of(const void* address) noexcept {
+  return reinterpret_cast<char*>(reinterpret_cast<std::uintptr_t>(address) & ~(page_bytes - 1));
+}
 
 /// Reserves read-write memory that costs nothing until touched, never in huge pages. Null when the
 /// kernel refuses; errno says why.

@@ -112,8 +112,7 @@ GORT_LEFT_BY_SWITCH bool is_candidate(g& who, std::int64_t now_ns, candidate& ou
 GORT_LEFT_BY_SWITCH void drop_unused(const os::page_map& pages, const candidate& what) noexcept {
   g& who = *what.who;
   char* low = who.stack_low + stack::guard_bytes(who.stack_class);
-  const auto sp = reinterpret_cast<std::uintptr_t>(who.saved_sp) - red_zone_bytes;
-  char* high = reinterpret_cast<char*>(sp / os::page_bytes * os::page_bytes);
+  char* high = os::page_of(static_cast<char*>(who.saved_sp) - red_zone_bytes);
   __atomic_store_n(&who.trimmed_since_ns, what.since_ns, __ATOMIC_RELAXED);
   if (high <= low) return;
   const os::page_map::touched found = pages.scan(low, high);

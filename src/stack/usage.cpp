@@ -40,10 +40,6 @@ unsigned find_site_locked(const void* creation_pc, unsigned size_class) noexcept
   return 0;
 }
 
-char* page_of(char* at) noexcept {
-  return at - reinterpret_cast<std::uintptr_t>(at) % os::page_bytes;
-}
-
 // Frames leave red zones, and who owns them may be living: not for sanitizers to judge.
 GORT_UNSANITIZED const char* first_word_not_zero(const char* low, const char* high) noexcept {
   for (; low < high; low += sizeof(std::uintptr_t)) {
@@ -57,7 +53,7 @@ GORT_UNSANITIZED const char* first_word_not_zero(const char* low, const char* hi
 unsigned begin_measuring(void* slot, unsigned size_class, char* top, const void* creation_pc,
                          const char* name) noexcept {
   char* low = static_cast<char*>(slot) + guard_bytes(size_class);
-  char* last_page = page_of(top);
+  char* last_page = os::page_of(top);
   if (low < last_page && !os::give_back(low, static_cast<std::size_t>(last_page - low))) return 0;
   std::memset(last_page, 0, static_cast<std::size_t>(top - last_page));
   detail::spin_guard guard(lock);
@@ -72,7 +68,7 @@ unsigned begin_measuring(void* slot, unsigned size_class, char* top, const void*
 void measure(unsigned site_number, void* slot, unsigned size_class, char* top) noexcept {
   char* low = static_cast<char*>(slot) + guard_bytes(size_class);
   const os::page_map pages;
-  char* lowest = pages.scan(low, page_of(top) + os::page_bytes).lowest;
+  char* lowest = pages.scan(low, os::page_of(top) + os::page_bytes).lowest;
   if (lowest == nullptr) return;
   const char* deepest = first_word_not_zero(lowest, std::min(lowest + os::page_bytes, top));
   if (deepest == nullptr) deepest = lowest;
