@@ -34,10 +34,11 @@ struct try_recv_result {
   /// True if there is a value.
   explicit operator bool() const noexcept { return value.has_value(); }
   bool closed() const noexcept { return ready && !value.has_value(); }
-  T& operator*() noexcept { return *value; }
-  const T& operator*() const noexcept { return *value; }
-  T* operator->() noexcept { return &*value; }
-  const T* operator->() const noexcept { return &*value; }
+  /// The value; throws std::bad_optional_access if there is none.
+  T& operator*() { return value.value(); }
+  const T& operator*() const { return value.value(); }
+  T* operator->() { return &value.value(); }
+  const T* operator->() const { return &value.value(); }
 };
 
 template <class T>

@@ -84,6 +84,7 @@ TEST(SyncChan, TryDistinguishesEmptyClosedAndValue) {
   auto c = make_chan<int>(1);
   EXPECT_FALSE(c.try_recv().ready);
   EXPECT_FALSE(c.try_recv().closed());
+  EXPECT_THROW(*c.try_recv(), std::bad_optional_access);
   EXPECT_TRUE(c.try_send(0));
   EXPECT_FALSE(c.try_send(1));
   auto got = c.try_recv();
