@@ -3,10 +3,13 @@
 // bench/peers/go/delays.go.
 //
 //   bench_delays ROW --procs N      prints one line of JSON, with times in microseconds
+#include <pthread.h>
+#include <semaphore.h>
 #include <unistd.h>
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <functional>
 #include <map>
@@ -117,6 +120,35 @@ std::vector<double> stop_the_world() {
   });
 }
 
+// What the machine allows: plain threads compute, one signals all and waits for their answers.
+std::vector<double> signal_all() {
+  static sem_t answers;
+  sem_init(&answers, 0, 0);
+  std::signal(SIGUSR1, [](int) { sem_post(&answers); });
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < gort::runtime::gomaxprocs(0); ++i) {
+    threads.emplace_back([&] {
+      while (!stop.load(std::memory_order_relaxed)) {
+      }
+    });
+  }
+  std::vector<double> samples_us;
+  for (int i = 0; i < 500; ++i) {
+    std::this_thread::sleep_for(1ms);
+    const auto start = clock_type::now();
+    for (std::thread& each : threads) pthread_kill(each.native_handle(), SIGUSR1);
+    for (std::size_t n = 0; n < threads.size(); ++n) {
+      while (sem_wait(&answers) != 0) {
+      }
+    }
+    samples_us.push_back(us_since(start));
+  }
+  stop.store(true, std::memory_order_relaxed);
+  for (std::thread& each : threads) each.join();
+  return samples_us;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -130,6 +162,7 @@ int main(int argc, char** argv) {
              [](int from, char* to) { return gort::blocking([&] { return read(from, to, 1); }); });
        }},
       {"stop_the_world", stop_the_world},
+      {"signal_all", signal_all},
   };
   return row_main(argc, argv, rows, [](const char* row, const char* procs, std::vector<double> us) {
     std::sort(us.begin(), us.end());

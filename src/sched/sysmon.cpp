@@ -217,6 +217,7 @@ bool idle_for_long(std::int64_t now_ns) noexcept {
 
 void sysmon_main(void*) noexcept {
   os::set_precise_timers();
+  os::set_short_slices();
   std::int64_t period_ns = period_min_ns;
   std::int64_t sleep_ns = period_min_ns;
   int quiet_rounds = 0;
