@@ -38,9 +38,12 @@ class mutex {
 
   /// Blocks until the mutex is the caller's.
   void lock() noexcept {
-    std::uint32_t seen = state_.load_relaxed();
-    // Acquire pairs with the release in unlock(). Looked at first, for while somebody waits a swap
-    // that expects no waiter must fail: a third locked instruction for each section.
+    // Acquire pairs with the release in unlock(). The second swap is for a free mutex that others
+    // wait for. (Looking first, instead, makes that case a third faster and each other one 7%
+    // slower: a load after the locked instruction of the last unlock().)
+    std::uint32_t seen = 0;
+    if (state_.cas_acquire(seen, locked)) [[likely]]
+      return;
     if ((seen & (locked | starving)) != 0 || !state_.cas_acquire(seen, seen | locked)) [[unlikely]]
       lock_slow(seen, no_deadline);
   }
