@@ -1,7 +1,13 @@
 #include "os/memory.hpp"
 
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+#include <algorithm>
 #include <cerrno>
+
+#include <gort/detail/atomic.hpp>
 
 #include "base/env.hpp"
 
@@ -9,7 +15,9 @@ namespace gort::os {
 
 namespace {
 
-constexpr int madv_guard_install = 102;  // <linux/mman.h> of Linux 6.13; absent from older headers
+// Absent from older headers: of <linux/mman.h> (Linux 6.13) and <linux/pidfd.h> (6.14).
+constexpr int madv_guard_install = 102;
+constexpr int pidfd_self_thread = -10'000;
 
 bool probe_light_guards() noexcept {
   if (base::godebug("guardinstall", 1) == 0) return false;
@@ -37,6 +45,24 @@ bool choose_guards() noexcept {
   return false;
 }
 
+detail::atomic<bool> one_by_one{false};  // process_madvise() has refused
+
+// How many of the first 32 at most.
+std::size_t install_light_guards(char* first, std::size_t stride_bytes, std::size_t count,
+                                 std::size_t bytes) noexcept {
+  constexpr std::size_t at_once = 32;
+  iovec ranges[at_once];
+  const std::size_t n = std::min(count, at_once);
+  for (std::size_t i = 0; i < n; ++i) ranges[i] = {first + i * stride_bytes, bytes};
+  const int errno_before = errno;
+  const long advised =
+      syscall(SYS_process_madvise, pidfd_self_thread, ranges, n, madv_guard_install, 0U);
+  if (advised >= 0) return static_cast<std::size_t>(advised) / bytes;
+  if (errno != EINTR && errno != EAGAIN) one_by_one.store_relaxed(true);  // a hint
+  errno = errno_before;
+  return 0;
+}
+
 }  // namespace
 
 void* reserve(std::size_t bytes) noexcept {
@@ -61,6 +87,21 @@ void free_spare_mappings() noexcept {
 bool install_guard(void* address, std::size_t bytes) noexcept {
   if (light_guards()) return madvise(address, bytes, madv_guard_install) == 0;
   return mprotect(address, bytes, PROT_NONE) == 0;
+}
+
+std::size_t install_guards(void* first, std::size_t stride_bytes, std::size_t count,
+                           std::size_t bytes) noexcept {
+  char* const low = static_cast<char*>(first);
+  std::size_t done = 0;
+  while (done < count) {
+    std::size_t more = 0;
+    if (count - done > 1 && light_guards() && !one_by_one.load_relaxed())
+      more = install_light_guards(low + done * stride_bytes, stride_bytes, count - done, bytes);
+    if (more == 0) more = install_guard(low + done * stride_bytes, bytes) ? 1 : 0;
+    if (more == 0) break;
+    done += more;
+  }
+  return done;
 }
 
 bool give_back(void* address, std::size_t bytes) noexcept {

@@ -23,6 +23,12 @@ void unreserve(void* address, std::size_t bytes) noexcept;
 /// guards). False when the kernel refuses; errno says why.
 bool install_guard(void* address, std::size_t bytes) noexcept;
 
+/// The same for `count` ranges, the first at `first`, each `stride_bytes` above the one before.
+/// Returns how many of them, from the first on, have their guard now. One system call for 32 where
+/// process_madvise() may be called for this process (Linux 6.14), else one for each.
+std::size_t install_guards(void* first, std::size_t stride_bytes, std::size_t count,
+                           std::size_t bytes) noexcept;
+
 /// True when guards come from MADV_GUARD_INSTALL. GODEBUG=guardinstall=0 forbids it, as if the
 /// kernel were older.
 bool light_guards() noexcept;

@@ -1,5 +1,6 @@
 #include "stack/slots.hpp"
 
+#include <algorithm>
 #include <cstdint>
 
 #include <gort/detail/atomic.hpp>
@@ -22,6 +23,7 @@ struct arena {
   void* free_list = nullptr;
   std::size_t record_bytes = 0;
   detail::atomic<std::size_t> handed_out;  // slots ever handed out
+  std::size_t guarded = 0;                 // slots that have their guard; handed_out at least
   std::size_t chunk_count = 0;
   void** chunks = nullptr;  // reserved table of chunks_max entries
 
@@ -44,6 +46,18 @@ void* slot_at(const arena& a, unsigned size_class, std::size_t index) noexcept {
          (index % per_chunk) * class_bytes(size_class);
 }
 
+// Guards for the next slots of the current chunk: for one at first, later for some at a time.
+bool guard_next_locked(arena& a, unsigned size_class) noexcept {
+  constexpr std::size_t at_once_max = 32;
+  const std::size_t per_chunk = a.slots_per_chunk(size_class);
+  const std::size_t wanted =
+      std::min({a.guarded / 4 + 1, at_once_max, per_chunk - a.guarded % per_chunk});
+  const std::size_t done = os::install_guards(
+      slot_at(a, size_class, a.guarded), class_bytes(size_class), wanted, guard_bytes(size_class));
+  a.guarded += done;
+  return done != 0;
+}
+
 // The next slot that nobody has had. Called with a.lock held.
 void* fresh_locked(arena& a, unsigned size_class) noexcept {
   const std::size_t index = a.handed_out.load_relaxed();  // written under the lock only
@@ -59,7 +73,7 @@ void* fresh_locked(arena& a, unsigned size_class) noexcept {
     a.chunks[a.chunk_count++] = chunk;
   }
   void* slot = slot_at(a, size_class, index);
-  if (!os::install_guard(slot, guard_bytes(size_class))) return nullptr;
+  if (index == a.guarded && !guard_next_locked(a, size_class)) return nullptr;  // [stack-1]
   const std::size_t guard = guard_bytes(size_class);
   // Without the guard: the leak checker reads the whole range.
   base::leak_root_add(static_cast<char*>(slot) + guard, class_bytes(size_class) - guard);
