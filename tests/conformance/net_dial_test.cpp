@@ -1,8 +1,12 @@
 // Dialing and resolving: refusals, timeouts, cancellation, happy eyeballs. The machine's loopback
-// offers a black hole: a listener whose queue is full drops what asks to be let in.
+// offers a black hole: a listener whose queue is full drops what asks to be let in. The program has
+// a connect() of its own, by which a race goes as a test wants it.
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+#include <atomic>
+#include <cstring>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -13,9 +17,49 @@
 #include <gort/time.hpp>
 
 #include "net/dial.hpp"
+#include "net/io.hpp"
 #include "support/net_support.hpp"
 #include "support/run.hpp"
 #include "support/skip.hpp"
+
+namespace {
+
+// While there is one, connections to `to` begin when it is released, and others once one of those
+// has come. Both block their threads, as a slow system call does.
+struct late_connect {
+  explicit late_connect(const gort::net::endpoint& e);
+  ~late_connect();
+  void release() {
+    is_released.store(true, std::memory_order_release);  // pairs with the wait in connect()
+    is_released.notify_all();
+  }
+
+  const gort::os::socket_address to;
+  std::atomic<bool> has_come{false};
+  std::atomic<bool> is_released{false};
+};
+std::atomic<late_connect*> late;  // its test ends after the goroutines that look at it
+
+late_connect::late_connect(const gort::net::endpoint& e)
+    : to(gort::net::to_system(e, gort::net::system_family(e))) {
+  late.store(this, std::memory_order_release);  // pairs with the load in connect()
+}
+late_connect::~late_connect() { late.store(nullptr, std::memory_order_relaxed); }
+
+}  // namespace
+
+int connect(int fd, const sockaddr* to, socklen_t bytes) {
+  if (late_connect* l = late.load(std::memory_order_acquire); l != nullptr) {
+    if (bytes == l->to.bytes && std::memcmp(to, &l->to.storage, bytes) == 0) {
+      l->has_come.store(true, std::memory_order_release);  // pairs with the wait below
+      l->has_come.notify_all();
+      l->is_released.wait(false, std::memory_order_acquire);
+    } else {
+      l->has_come.wait(false, std::memory_order_acquire);
+    }
+  }
+  return static_cast<int>(syscall(SYS_connect, fd, to, bytes));
+}
 
 namespace gort {
 namespace {
@@ -42,8 +86,6 @@ class black_hole {
   }
   bool swallows() const { return swallows_; }
   endpoint where() const { return listener_.local_endpoint(); }
-  /// Lets one in.
-  void accept() { listener_.accept(); }
 
  private:
   net::listener listener_;
@@ -199,40 +241,57 @@ TEST_P(net_dial, next_address_is_tried_after_the_stagger) {
   });
 }
 
-// The losers of a race that connect all the same are closed, and their goroutines end.
-TEST_P(net_dial, losers_of_a_race_are_closed) {
+// What a race may leave behind for a moment, and no longer.
+void expect_nothing_left(int sockets_before, std::int64_t goroutines_before) {
+  const auto patience_end = clock::now() + 20s;
+  while ((runtime::num_goroutine() > goroutines_before || test::open_sockets() > sockets_before) &&
+         clock::now() < patience_end)
+    gort::sleep(1ms);
+  EXPECT_EQ(runtime::num_goroutine(), goroutines_before);
+  EXPECT_EQ(test::open_sockets(), sockets_before);
+}
+
+// Over TCP it finds itself cancelled; a Unix socket is connected at once.
+TEST_P(net_dial, loser_of_a_race_that_connects_later_is_closed) {
   with_procs(GetParam(), [&] {
+    const std::string local = "unix:@gort-late-" + std::to_string(getpid());
+    for (const std::string& address : {std::string("127.0.0.1:0"), local}) {
+      net::listener slow = net::listen(address);
+      net::listener fast = net::listen("127.0.0.1:0");
+      const int sockets_before = test::open_sockets();
+      const auto goroutines_before = runtime::num_goroutine();
+      late_connect loser(slow.local_endpoint());
+      {
+        std::error_code error;
+        const std::vector both{slow.local_endpoint(), fast.local_endpoint()};
+        net::conn won = net::race(background(), both, 1ms, error);
+        EXPECT_FALSE(error) << error.message();
+        EXPECT_EQ(won.remote_endpoint(), fast.local_endpoint());
+        loser.release();
+        slow.set_deadline(clock::now() + 20s);
+        net::conn lost = slow.accept(error);
+        EXPECT_FALSE(error) << address << ": " << error.message();
+        lost.set_read_deadline(clock::now() + 20s);
+        EXPECT_EQ(test::read_text(lost, error), "");
+        EXPECT_FALSE(error) << address << " was left open: " << error.message();
+        EXPECT_TRUE(won.is_open());
+      }
+      expect_nothing_left(sockets_before, goroutines_before);
+    }
+  });
+}
+
+TEST_P(net_dial, loser_of_a_race_that_waits_ends) {
+  with_procs(GetParam(), [&] {
+    const black_hole hole;
+    if (!hole.swallows()) GORT_SKIP("a full listener does not drop connections here");
+    net::listener fast = net::listen("127.0.0.1:0");
     const int sockets_before = test::open_sockets();
     const auto goroutines_before = runtime::num_goroutine();
-    net::listener l = net::listen("127.0.0.1:0");
-    detail::atomic<int> accepted{0};
-    wait_group served;
-    served.go([&] {
-      for (;;) {
-        std::error_code error;
-        net::conn c = l.accept(error);
-        if (error) break;
-        accepted.fetch_add_relaxed(1);
-        served.go([c = std::move(c)]() mutable {
-          std::error_code end;
-          c.set_read_deadline(clock::now() + 20s);
-          test::read_text(c, end);
-          EXPECT_FALSE(end) << "a connection was left open: " << end.message();
-        });
-      }
-    });
-    const std::vector same(4, l.local_endpoint());
-    int races = 0;
-    for (; races == 0 || accepted.load_relaxed() < races + 3; ++races) {
-      std::error_code error;
-      net::race(background(), same, 0ms, error);
-      ASSERT_FALSE(error) << error.message();
-    }
-    // What is still in the listener's queue is accepted before the last goroutine of a race ends.
-    while (runtime::num_goroutine() > goroutines_before + 1) gort::sleep(1ms);
-    l.close();
-    served.wait();
-    EXPECT_EQ(test::open_sockets(), sockets_before);
+    std::error_code error;
+    net::race(background(), std::vector{hole.where(), fast.local_endpoint()}, 10ms, error);
+    EXPECT_FALSE(error) << error.message();
+    expect_nothing_left(sockets_before, goroutines_before);
   });
 }
 
