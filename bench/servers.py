@@ -9,6 +9,7 @@ import re
 import shutil
 import statistics
 import subprocess
+import sys
 
 SECONDS = 3
 UNITS = {"us": 1.0, "ms": 1e3, "s": 1e6}
@@ -18,6 +19,9 @@ UNITS = {"us": 1.0, "ms": 1e3, "s": 1e6}
 LOADS = [("http", 64, 1), ("http", 1000, 1), ("http", 64, 2), ("http", 1000, 2),
          ("tcp", 64, 1), ("tcp", 1000, 1), ("tcp", 64, 2), ("tcp", 1000, 2)]
 NAMES = {"http": "HTTP hello", "tcp": "raw TCP"}
+# One thread, epoll, recv and send, and no runtime: what the kernel leaves for any server.
+BARE_LOADS = [("bare", 64, 1), ("bare", 1000, 1)]
+WAYS = ["epoll", "poll", "poll-deferred", "all", "all-deferred"]
 
 # The least that gort must be times Go in requests per CPU second; p99 must be no worse.
 TARGETS = {"http": 2, "tcp": 1}
@@ -51,11 +55,27 @@ def ask(port, connections, seconds):
     return requests, rate, float(value) * UNITS[unit]
 
 
-def run_once(program, kind, connections, procs, seconds=SECONDS):
-    server = subprocess.Popen([program, kind, "--procs", str(procs)], stdout=subprocess.PIPE,
-                              text=True)
+def contenders(build, go, load):
+    """Who serves this load: (name, command)."""
+    kind, _, procs = load
+    if kind == "bare":
+        return [("bare", bare_command(build, "epoll"))] if bare_command(build, "epoll") else []
+    flags = [kind, "--procs", str(procs)]
+    ours = [("gort", [os.path.join(build, "bench_server")] + flags)]
+    return ours + ([("go", [go] + flags)] if go else [])
+
+
+def bare_command(build, way):
+    program = os.path.join(build, "bench_bare")
+    return [program, way] if os.access(program, os.X_OK) else None
+
+
+def run_once(command, connections, seconds=SECONDS):
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
-        port = int(server.stdout.readline())
+        port = int(server.stdout.readline() or 0)
+        if not port:
+            raise SystemExit(f"{' '.join(command)}: no port; what it says is above")
         ask(port, connections, 1)
         before = cpu_seconds(server.pid)
         requests, rate, p99_us = ask(port, connections, seconds)
@@ -90,6 +110,18 @@ def tell(samples):
               f"| {'-' if ratio is None else f'{ratio:.1f}x'} | {target} | {told} | none |")
         return told
 
+    def row_bare(load):
+        """No contender: what it leaves of a ratio to Go."""
+        rate = of(samples, "bare", load, "per_cpu_second")
+        if not rate:
+            return
+        go = of(samples, "go", ("http",) + load[1:], "per_cpu_second")
+        to_http = f"{statistics.median(rate) / statistics.median(go):.1f}x" if go else "-"
+        print(f"| what the machine allows: one thread, epoll, recv, send, wrk -c{load[1]} "
+              f"| {load[2]} | {cell(rate, max)} | none | Go's HTTP: {to_http} | | | none |")
+        kept.append({"server": "bare", "connections": load[1], "procs": load[2],
+                     "bare": samples[("bare", load)]})
+
     for load in LOADS:
         ours = {key: statistics.median(of(samples, "gort", load, key))
                 for key in ("per_cpu_second", "p99_us")}
@@ -110,4 +142,29 @@ def tell(samples):
         kept.append({"server": load[0], "connections": load[1], "procs": load[2],
                      "gort": samples.get(("gort", load), []), "go": samples.get(("go", load), []),
                      "verdicts": told})
+    for load in BARE_LOADS:
+        row_bare(load)
     return kept, count, missed
+
+
+def compare_ways(build, rounds):
+    """io_uring against epoll on the bare server: requests per server-CPU-second."""
+    if why_not(build) or not bare_command(build, WAYS[0]):
+        raise SystemExit(why_not(build) or "no bench_bare: it needs liburing-dev; make bench")
+    samples = {(way, c): [] for way in WAYS for c in (64, 1000)}
+    for number in range(rounds):
+        for way, connections in reversed(samples) if number % 2 else samples:
+            print(f"\rround {number + 1}/{rounds}, wrk: {way} -c{connections}        ", end="",
+                  file=sys.stderr, flush=True)
+            got = run_once(bare_command(build, way), connections)
+            samples[way, connections].append(got["per_cpu_second"])
+    print("\r" + " " * 50 + "\r", end="", file=sys.stderr)
+    print("| way | connections | requests per server-CPU-second | to epoll, medians | by round |")
+    print("|---|---|---|---|---|")
+    for connections in (64, 1000):
+        epoll = samples["epoll", connections]
+        for way in WAYS:
+            own = samples[way, connections]
+            pairs = ", ".join(f"{a / b:.2f}" for a, b in zip(own, epoll))
+            print(f"| {way} | {connections} | {cell(own, max)} "
+                  f"| {statistics.median(own) / statistics.median(epoll):.2f}x | {pairs} |")
