@@ -91,12 +91,17 @@ class tls_stream final : public stream {
 
   void handshake(std::error_code& error) {
     if (shaken_) return;
-    if (handshake_timeout_ != std::chrono::nanoseconds::zero()) {
-      lower_->set_read_deadline(std::chrono::steady_clock::now() + handshake_timeout_);
+    const bool limited = handshake_timeout_ != std::chrono::nanoseconds::zero();
+    const time_point limit = limited ? std::chrono::steady_clock::now() + handshake_timeout_
+                                     : time_point{};
+    if (limited) {
+      lower_->set_read_deadline(limit);
+      lower_->set_write_deadline(limit);
     }
     call(error, [&] { return SSL_do_handshake(ssl_); });
-    if (handshake_timeout_ != std::chrono::nanoseconds::zero()) {
+    if (limited) {
       lower_->set_read_deadline(read_deadline_);
+      lower_->set_write_deadline(write_deadline_);
     }
     shaken_ = !error;
   }
@@ -155,7 +160,10 @@ class tls_stream final : public stream {
     read_deadline_ = when;
     lower_->set_read_deadline(when);
   }
-  void set_write_deadline(time_point when) override { lower_->set_write_deadline(when); }
+  void set_write_deadline(time_point when) override {
+    write_deadline_ = when;
+    lower_->set_write_deadline(when);
+  }
   std::string remote_address() const override { return lower_->remote_address(); }
   bool is_tls() const noexcept override { return true; }
 
@@ -224,6 +232,7 @@ class tls_stream final : public stream {
   mutex sending_;
   bool shaken_ = false;  // set before there are two
   time_point read_deadline_{};
+  time_point write_deadline_{};
 };
 
 }  // namespace

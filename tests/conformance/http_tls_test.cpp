@@ -3,8 +3,11 @@
 #include <cstdlib>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
+
+#include <gort/net.hpp>
 
 #include "http/tls.hpp"
 #include "support/http_world.hpp"
@@ -110,6 +113,79 @@ TEST_F(http_tls, a_client_that_does_not_shake_hands_is_dropped) {
       connection.wait();                                       // for ever, without the timeout
     }
     serve.close();
+  });
+}
+
+/// Ends at once, and keeps the deadlines that it was given.
+struct noting_stream final : test::simple_stream {
+  struct notes {
+    std::vector<time_point> read, write;
+  };
+  explicit noting_stream(notes& n) noexcept : noted(n) {}
+  std::size_t read(std::span<std::byte>, std::error_code& error) override {
+    error.clear();
+    return 0;
+  }
+  void wait_readable(std::error_code& error) override { error.clear(); }
+  using simple_stream::write_vectored;
+  std::size_t write(std::span<const std::byte> from, std::error_code& error) override {
+    error.clear();
+    return from.size();
+  }
+  void close_write(std::error_code& error) override { error.clear(); }
+  void close() noexcept override {}
+  void set_read_deadline(time_point when) override { noted.read.push_back(when); }
+  void set_write_deadline(time_point when) override { noted.write.push_back(when); }
+  std::string remote_address() const override { return "nobody"; }
+  notes& noted;
+};
+
+TEST_F(http_tls, the_handshake_limit_is_for_both_directions_and_leaves_their_deadlines) {
+  if (!made_) GORT_SKIP("no openssl command");
+  with_procs(1, [] {
+    std::error_code error;
+    const auto config = make_server_tls(folder_ + "/good.pem", folder_ + "/good.key", error);
+    ASSERT_FALSE(error);
+    noting_stream::notes noted;
+    const auto s = make_tls_server(std::make_unique<noting_stream>(noted), config, 1h);
+    const auto before = std::chrono::steady_clock::now();
+    s->set_read_deadline(before + 2h);
+    s->set_write_deadline(before + 3h);
+    std::byte byte;
+    EXPECT_EQ(s->read({&byte, 1}, error), 0u);
+    EXPECT_TRUE(error);
+    for (const auto* direction : {&noted.read, &noted.write}) {
+      ASSERT_EQ(direction->size(), 3u);
+      EXPECT_GE((*direction)[1], before + 1h);
+      EXPECT_LT((*direction)[1], before + 2h);
+      EXPECT_EQ((*direction)[2], (*direction)[0]);
+    }
+  });
+}
+
+TEST_F(http_tls, the_least_of_the_servers_limits_bounds_the_handshake) {
+  if (!made_) GORT_SKIP("no openssl command");
+  with_procs(2, [] {
+    for (auto which : {&server_options::read_header_timeout, &server_options::read_timeout,
+                       &server_options::write_timeout}) {
+      server_options limits;
+      limits.read_header_timeout = limits.read_timeout = limits.write_timeout = 1h;
+      limits.*which = 20ms;
+      server serve([](request&, response_writer&) { ADD_FAILURE() << "nothing was asked"; },
+                   limits);
+      net::listener l = net::listen("127.0.0.1:0");
+      const std::string address = l.local_endpoint().to_string();
+      wait_group serving;
+      serving.go([&, l = std::move(l)]() mutable {
+        serve.serve_tls(std::move(l), folder_ + "/good.pem", folder_ + "/good.key");
+      });
+      net::conn silent = net::dial(background(), address);
+      std::byte byte;
+      std::error_code error;
+      EXPECT_EQ(silent.read({&byte, 1}, error), 0u);  // an hour, without the limit
+      serve.close();
+      serving.wait();
+    }
   });
 }
 

@@ -17,7 +17,8 @@
 
 namespace gort::http {
 
-/// A duration of 0 is no limit, as is a size of 0.
+/// A duration of 0 is no limit, as is a size of 0. A TLS handshake may take the least of
+/// read_header_timeout, read_timeout and write_timeout, as in Go.
 struct server_options {
   /// From the first byte of a request to the end of its header; also how long a new connection may
   /// say nothing.
