@@ -7,7 +7,6 @@
 #include <gort/detail/spin_lock.hpp>
 
 #include "base/sanitizer.hpp"
-#include "os/memory.hpp"
 
 namespace gort::stack {
 
@@ -84,10 +83,6 @@ void* fresh_locked(arena& a, unsigned size_class) noexcept {
 }
 
 }  // namespace
-
-std::size_t guard_bytes(unsigned size_class) noexcept {
-  return class_bytes(size_class) >= (64 << 10) ? 4 * os::page_bytes : os::page_bytes;
-}
 
 void* acquire(unsigned size_class) noexcept {
   arena& a = arenas[size_class];

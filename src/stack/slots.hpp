@@ -22,6 +22,8 @@
 
 #include <cstddef>
 
+#include "os/memory.hpp"
+
 namespace gort::stack {
 
 // Sizes: 16, 24, 32, 48, 64, 96, ... KiB; the last class is 1 GiB.
@@ -40,7 +42,9 @@ constexpr unsigned class_for(std::size_t bytes) noexcept {
   return size_class;
 }
 
-std::size_t guard_bytes(unsigned size_class) noexcept;
+constexpr std::size_t guard_bytes(unsigned size_class) noexcept {
+  return class_bytes(size_class) >= (64 << 10) ? 4 * os::page_bytes : os::page_bytes;
+}
 
 /// The low end of a slot (its guard begins there), null when the kernel gives no memory or no
 /// guard; errno says why.
