@@ -215,7 +215,9 @@ bool sleep_once(m& here, runnable_list& found, bool& reaped) noexcept {
 }  // namespace
 
 void sleep_without_p(m& here) noexcept {
+  constexpr std::int64_t soon_ns = 20'000;  // twice what a long search takes
   for (;;) {
+    const std::int64_t asleep_ns = os::monotonic_ns();
     runnable_list found;
     bool reaped = false;
     bool handed_over = sleep_once(here, found, reaped);
@@ -241,6 +243,7 @@ void sleep_without_p(m& here) noexcept {
       }
     }
     if (p* mine = here.held; mine != nullptr) {
+      if (handed_over) here.search_pays = os::monotonic_ns() - asleep_ns < soon_ns;
       queue_all(*mine, found);
       if (!handed_over) wake_sysmon();
       return;

@@ -113,6 +113,7 @@ struct m {
   g* previous = nullptr;  // the G switched out of; its on_cpu is cleared on the other side
   runnable next = 0;      // what g0 was asked to run
   bool spinning = false;
+  bool search_pays = true;  // looking around for long, see steal()
   left_as previous_is = left_as::saved;
   bool ends = false;  // g0 leaves the scheduler at its next turn
   enum borrowed borrowed = borrowed::no;

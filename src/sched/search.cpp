@@ -3,6 +3,10 @@
 // It asks the netpoller, then searches: it steals from the others for a bounded time ("spinning"),
 // then gives its P back and sleeps (idle.cpp). At most half as many Ms spin as Ps are busy.
 //
+// How long it searches: 10 us, which is what sleeping and being woken cost, if it was woken to
+// search, or if that would have paid last time: another M has woken it within 20 us. Else 1 us. (A
+// server's Ms mostly wait for the network, which no search can hurry: 4% of its CPU time.)
+//
 // The invariants of `spinning` are [idle-1] in idle.cpp.
 #include <gort/detail/park.hpp>
 #include <gort/detail/random.hpp>
@@ -67,18 +71,20 @@ runnable steal_once(m& here, const std::uint32_t* ticks, int ticks_known, bool l
   return 0;
 }
 
-// About 10 us of looking around.
-runnable steal(m& here) noexcept {
-  constexpr int rounds = 24, pauses_per_round = 16, ticks_max = 64;
+runnable steal(m& here, bool for_long) noexcept {
+  constexpr int rounds_long = 24, rounds_short = 2, pauses_per_round = 16, ticks_max = 64;
+  const int rounds = for_long ? rounds_long : rounds_short;
   std::uint32_t ticks[ticks_max];
   const int procs = proc_count();
   const int known = procs < ticks_max ? procs : ticks_max;
   for (int i = 0; i < known; ++i) ticks[i] = sched.all_ps[i]->tick.load_relaxed();
   for (int round = 0; round < rounds; ++round) {
-    if (runnable r = steal_once(here, ticks, known, round == rounds - 1); r != 0) return r;
+    const bool last = round == rounds_long - 1;
+    if (runnable r = steal_once(here, ticks, known, last); r != 0) return r;
     if (sched.stop_requested.load_relaxed() != 0 || sched.global_size.load_relaxed() != 0) return 0;
     for (int i = 0; i < pauses_per_round; ++i) arch::pause();
   }
+  here.search_pays = false;  // until sleep_without_p() knows better
   return 0;
 }
 
@@ -141,7 +147,10 @@ runnable find_runnable(m& here) noexcept {
     p& mine = *here.held;
     runnable r = pick_slow(mine);
     if (r == 0) r = poll_network(mine);
-    if (r == 0 && proc_count() > 1 && begin_spinning(here)) r = steal(here);
+    if (r == 0 && proc_count() > 1) {
+      const bool for_long = here.spinning || here.search_pays;
+      if (begin_spinning(here)) r = steal(here, for_long);
+    }
     if (r == 0) r = go_idle(here);
     if (r != 0) {
       end_spinning(here);
