@@ -22,7 +22,7 @@ constexpr std::uint64_t linger_max = 256 * 1024;
 constexpr nanoseconds linger_time = std::chrono::milliseconds(500);
 constexpr std::size_t write_piece = 128 * 1024;  // what write_stall_timeout is about
 
-bool is_timeout(const std::error_code& e) noexcept { return e == std::errc::timed_out; }
+bool is_timeout(const std::error_code& e) noexcept { return e && e == std::errc::timed_out; }
 
 int status_of(const std::error_code& e) noexcept {
   if (e == errc::body_too_large) return status::content_too_large;
@@ -128,7 +128,7 @@ connection::step connection::serve_one() {
   const bool complete = whole && response.finish(error);
   cancel_context_.reset();
   const bool body_is_read = drain_body();
-  request_access{x.request}.reset(nullptr);
+  request_access{x.request}.reset();
   x.response_headers.clear();
   x.body.clear();
   x.in.unpin();
@@ -196,7 +196,7 @@ int connection::check_head(std::size_t size) {
   if (parser.strict == strict_error::conflict) return status::bad_request;
   if (parser.strict == strict_error::unsupported_coding) return status::not_implemented;
   request_access access{x.request};
-  access.reset(this);
+  access.attach(*this);
   if (const int refused = access.fill(parser, x.in.data()); refused != 0) return refused;
   const std::string_view expect = x.request.header("Expect");
   if (!expect.empty()) {

@@ -17,7 +17,9 @@ namespace gort::http {
 struct request_access {
   request& r;
 
-  void reset(detail::request_source* source) noexcept;
+  void reset() noexcept;
+  /// For a request that has been reset.
+  void attach(detail::request_source& source) noexcept { r.source_ = &source; }
   /// From the parsed head. Returns a status: 0, or why the request is refused.
   int fill(const request_parser& parser, const char* head);
   /// Nothing may be read after the handler.
@@ -46,7 +48,7 @@ struct exchange {
     if (out.capacity() > keep_out_max) out = std::string();
     body.clear();
     parser.reset();
-    request_access{request}.reset(nullptr);
+    request_access{request}.reset();
     response_headers.clear();
   }
 };

@@ -16,10 +16,8 @@ void check(const std::error_code& error, const char* what) {
 }
 
 /// What may stand in a Host field or an authority (RFC 3986).
-bool is_host_char(char c) noexcept {
-  return is_digit(c) || (lower(c) >= 'a' && lower(c) <= 'z') ||
-         std::string_view("-._~:%[]!$&'()*+,;=").find(c) != std::string_view::npos;
-}
+constexpr char_set host_chars("-._~:%[]!$&'()*+,;=");
+bool is_host_char(char c) noexcept { return host_chars.has(c); }
 
 }  // namespace
 
@@ -94,14 +92,14 @@ const context& request::context() {
   return *context_;
 }
 
-void request_access::reset(detail::request_source* source) noexcept {
+void request_access::reset() noexcept {
   r.headers_.clear();
   r.length_.reset();
   r.decoded_path_.clear();
   r.pattern_.clear();
   r.path_values_.clear();
   r.context_.reset();
-  r.source_ = source;
+  r.source_ = nullptr;
 }
 
 int request_access::fill(const request_parser& parser, const char* head) {

@@ -43,8 +43,10 @@ struct mux_node {
 
 struct mux_state {
   rw_mutex lock;
-  std::map<std::string, mux_node, std::less<>> hosts;  // guarded by lock
-  std::vector<route_ref> routes;                       // guarded by lock
+  // Guarded by lock.
+  mux_node any_host;
+  std::map<std::string, mux_node, std::less<>> hosts;
+  std::vector<route_ref> routes;
 };
 
 }  // namespace detail
@@ -55,7 +57,7 @@ using detail::mux_node;
 using detail::mux_state;
 using detail::route_ref;
 using kind = pattern_segment::kind;
-using segments = std::vector<std::string_view>;
+using segments = path_segments;
 
 /// The route of a node for a method: the method itself, GET for HEAD, any.
 const route_ref* route_for(const mux_node& node, std::string_view method) {
@@ -99,14 +101,13 @@ std::string_view without_port(std::string_view host) {
 /// Visits the trees that a host may use, its own first.
 template <class F>
 bool walk_hosts(const mux_state& state, std::string_view host, const segments& path, F visit) {
-  if (state.hosts.size() > 1 || !state.hosts.contains("")) {
+  if (!state.hosts.empty()) {
     std::string name(without_port(host));
     std::ranges::transform(name, name.begin(), lower);
     const auto own = state.hosts.find(name);
-    if (!name.empty() && own != state.hosts.end() && walk(own->second, path, 0, visit)) return true;
+    if (own != state.hosts.end() && walk(own->second, path, 0, visit)) return true;
   }
-  const auto any = state.hosts.find("");
-  return any != state.hosts.end() && walk(any->second, path, 0, visit);
+  return walk(state.any_host, path, 0, visit);
 }
 
 route_ref find(const mux_state& state, std::string_view method, std::string_view host,
@@ -177,7 +178,7 @@ void mux::handle(std::string_view text, handler h) {
                                 other->pattern.text +
                                 "\": both match some request, and neither is more specific");
   }
-  mux_node* node = &state_->hosts[p.host];
+  mux_node* node = p.host.empty() ? &state_->any_host : &state_->hosts[p.host];
   for (const pattern_segment& s : p.segments) {
     std::unique_ptr<mux_node>& next = s.is == kind::literal
                                           ? node->literals[s.text]
@@ -209,7 +210,6 @@ void mux::operator()(request& r, response_writer& w) const {
     if (clean != path) return send_to(r, w, std::move(clean));
   }
   segments split;
-  split.reserve(16);
   split_path(path, split);
 
   std::shared_lock guard(state_->lock);

@@ -152,7 +152,7 @@ bool pattern::conflicts_with(const pattern& other) const {
   return r == relation::equal || r == relation::overlaps;
 }
 
-void split_path(std::string_view path, std::vector<std::string_view>& out) {
+void split_path(std::string_view path, path_segments& out) {
   out.clear();
   while (!path.empty()) {
     path.remove_prefix(1);

@@ -5,6 +5,8 @@
 #include <string_view>
 #include <vector>
 
+#include <boost/container/small_vector.hpp>
+
 namespace gort::http {
 
 /// One segment of a pattern's path. A path is split at its slashes; one that ends in a slash has a
@@ -34,7 +36,10 @@ enum class relation { equal, more_general, more_specific, disjoint, overlaps };
 relation relation_of_paths(const pattern& a, const pattern& b);
 relation relation_of_methods(const pattern& a, const pattern& b);
 
-/// The segments of a request's path, undecoded: views of `path`, which begins with a slash.
-void split_path(std::string_view path, std::vector<std::string_view>& out);
+/// The segments of a path, undecoded. So many need no memory from the heap.
+using path_segments = boost::container::small_vector<std::string_view, 16>;
+
+/// Those of a request's path: views of `path`, which begins with a slash.
+void split_path(std::string_view path, path_segments& out);
 
 }  // namespace gort::http

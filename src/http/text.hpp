@@ -1,6 +1,7 @@
 // Characters and small texts of the protocol.
 #pragma once
 
+#include <array>
 #include <charconv>
 #include <cstdint>
 #include <optional>
@@ -15,11 +16,25 @@ constexpr char lower(char c) noexcept {
 
 constexpr bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
 
+/// Letters, digits and some more: one look-up per character.
+class char_set {
+ public:
+  constexpr explicit char_set(std::string_view others) noexcept {
+    for (unsigned c = 0; c < 256; ++c) {
+      const char l = lower(static_cast<char>(c));
+      has_[c] = is_digit(l) || (l >= 'a' && l <= 'z');
+    }
+    for (const char c : others) has_[static_cast<unsigned char>(c)] = true;
+  }
+  constexpr bool has(char c) const noexcept { return has_[static_cast<unsigned char>(c)]; }
+
+ private:
+  std::array<bool, 256> has_{};
+};
+
 /// What names of fields and methods are made of (RFC 9110, 5.6.2).
-constexpr bool is_token_char(char c) noexcept {
-  if (is_digit(c) || (lower(c) >= 'a' && lower(c) <= 'z')) return true;
-  return std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
-}
+inline constexpr char_set token_chars("!#$%&'*+-.^_`|~");
+constexpr bool is_token_char(char c) noexcept { return token_chars.has(c); }
 
 constexpr std::string_view trim(std::string_view s) noexcept {
   while (!s.empty() && (s.front() == ' ' || s.front() == '\t')) s.remove_prefix(1);
