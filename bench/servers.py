@@ -59,7 +59,8 @@ def contenders(build, go, load):
     """Who serves this load: (name, command)."""
     kind, _, procs = load
     if kind == "bare":
-        return [("bare", bare_command(build, "epoll"))] if bare_command(build, "epoll") else []
+        command = bare_command(build, "epoll")
+        return [("bare", command)] if command else []
     flags = [kind, "--procs", str(procs)]
     ours = [("gort", [os.path.join(build, "bench_server")] + flags)]
     return ours + ([("go", [go] + flags)] if go else [])
@@ -117,8 +118,9 @@ def tell(samples):
             return
         go = of(samples, "go", ("http",) + load[1:], "per_cpu_second")
         to_http = f"{statistics.median(rate) / statistics.median(go):.1f}x" if go else "-"
-        print(f"| what the machine allows: one thread, epoll, recv, send, wrk -c{load[1]} "
-              f"| {load[2]} | {cell(rate, max)} | none | Go's HTTP: {to_http} | | | none |")
+        print(f"| what the machine allows: one thread, epoll, recv, send, wrk -c{load[1]}: "
+              f"requests per server-CPU-second | {load[2]} | {cell(rate, max)} | none "
+              f"| Go's HTTP: {to_http} | | | none |")
         kept.append({"server": "bare", "connections": load[1], "procs": load[2],
                      "bare": samples[("bare", load)]})
 

@@ -92,7 +92,6 @@ std::unique_ptr<client_connection> client_state::connect(const context& ctx, con
   if (to.tls) {
     const std::shared_ptr<tls_config> config = tls(error);
     if (error) return nullptr;
-    stream* const raw = wire.get();  // lives as long as the TLS stream
     steady_clock::time_point limit{};
     if (options.tls_handshake_timeout != nanoseconds::zero()) {
       limit = steady_clock::now() + options.tls_handshake_timeout;
@@ -100,12 +99,8 @@ std::unique_ptr<client_connection> client_state::connect(const context& ctx, con
     if (const auto last = ctx.deadline(); last && (limit == time_point{} || *last < limit)) {
       limit = *last;
     }
-    raw->set_read_deadline(limit);
-    raw->set_write_deadline(limit);
-    wire = make_tls_client(std::move(wire), config, to.host, error);
+    wire = make_tls_client(std::move(wire), config, to.host, limit, error);
     if (error) return nullptr;
-    wire->set_read_deadline({});
-    wire->set_write_deadline({});
   }
   auto c = std::make_unique<client_connection>();
   c->wire = std::move(wire);

@@ -44,20 +44,20 @@ struct room {
   std::shared_ptr<server::state> owner;
 };
 
-/// As in Go: the least of the limits that there are, 0 if there is none.
-std::chrono::nanoseconds handshake_timeout(const server_options& options) {
+/// As in Go: the least of the limits that there are, from now; time_point{} if there is none.
+stream::time_point handshake_limit(const server_options& options) {
   std::chrono::nanoseconds least{0};
   for (const auto limit :
        {options.read_header_timeout, options.read_timeout, options.write_timeout}) {
     if (limit != limit.zero() && (least == least.zero() || limit < least)) least = limit;
   }
-  return least;
+  return least == least.zero() ? stream::time_point{} : std::chrono::steady_clock::now() + least;
 }
 
 void serve_one(const std::shared_ptr<server::state>& state, net::conn c,
                const std::shared_ptr<tls_config>& tls) {
   std::unique_ptr<stream> s = make_stream(std::move(c));
-  if (tls != nullptr) s = make_tls_server(std::move(s), tls, handshake_timeout(state->options));
+  if (tls != nullptr) s = make_tls_server(std::move(s), tls, handshake_limit(state->options));
   connection(*state, std::move(s)).run();
 }
 

@@ -70,10 +70,10 @@ int choose_protocol(SSL*, const unsigned char** out, unsigned char* size, const 
 class tls_stream final : public stream {
  public:
   tls_stream(std::unique_ptr<stream> lower, std::shared_ptr<tls_config> config,
-             std::chrono::nanoseconds handshake_timeout)
+             time_point handshake_limit)
       : lower_(std::move(lower)),
         config_(std::move(config)),
-        handshake_timeout_(handshake_timeout),
+        handshake_limit_(handshake_limit),
         ssl_(SSL_new(config_->get())),
         in_(BIO_new(BIO_s_mem())),
         out_(BIO_new(BIO_s_mem())) {
@@ -91,12 +91,10 @@ class tls_stream final : public stream {
 
   void handshake(std::error_code& error) {
     if (shaken_) return;
-    const bool limited = handshake_timeout_ != std::chrono::nanoseconds::zero();
-    const time_point limit = limited ? std::chrono::steady_clock::now() + handshake_timeout_
-                                     : time_point{};
+    const bool limited = handshake_limit_ != time_point{};
     if (limited) {
-      lower_->set_read_deadline(limit);
-      lower_->set_write_deadline(limit);
+      lower_->set_read_deadline(handshake_limit_);
+      lower_->set_write_deadline(handshake_limit_);
     }
     call(error, [&] { return SSL_do_handshake(ssl_); });
     if (limited) {
@@ -224,7 +222,7 @@ class tls_stream final : public stream {
 
   const std::unique_ptr<stream> lower_;
   const std::shared_ptr<tls_config> config_;
-  const std::chrono::nanoseconds handshake_timeout_;
+  const time_point handshake_limit_;
   SSL* const ssl_;
   BIO* const in_;  // ssl_ owns both
   BIO* const out_;
@@ -270,17 +268,16 @@ std::shared_ptr<tls_config> make_client_tls(const std::string& ca_file, bool ver
 
 std::unique_ptr<stream> make_tls_server(std::unique_ptr<stream> lower,
                                         std::shared_ptr<tls_config> config,
-                                        std::chrono::nanoseconds handshake_timeout) {
-  auto s = std::make_unique<tls_stream>(std::move(lower), std::move(config), handshake_timeout);
+                                        stream::time_point limit) {
+  auto s = std::make_unique<tls_stream>(std::move(lower), std::move(config), limit);
   SSL_set_accept_state(s->ssl());
   return s;
 }
 
 std::unique_ptr<stream> make_tls_client(std::unique_ptr<stream> lower,
                                         std::shared_ptr<tls_config> config, const std::string& host,
-                                        std::error_code& error) {
-  auto s = std::make_unique<tls_stream>(std::move(lower), std::move(config),
-                                        std::chrono::nanoseconds::zero());
+                                        stream::time_point limit, std::error_code& error) {
+  auto s = std::make_unique<tls_stream>(std::move(lower), std::move(config), limit);
   SSL_set_connect_state(s->ssl());
   // An address is matched against the addresses of a certificate and is no name to be indicated.
   X509_VERIFY_PARAM* const expected = SSL_get0_param(s->ssl());

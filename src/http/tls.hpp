@@ -1,7 +1,6 @@
 // TLS over any stream, by OpenSSL.
 #pragma once
 
-#include <chrono>
 #include <memory>
 #include <string>
 #include <system_error>
@@ -20,14 +19,15 @@ std::shared_ptr<tls_config> make_server_tls(const std::string& certificate, cons
 std::shared_ptr<tls_config> make_client_tls(const std::string& ca_file, bool verify,
                                             std::error_code& error);
 
-/// The handshake happens at the first wait or read, within the timeout (0: none).
+/// The handshake happens at the first wait or read. It fails with std::errc::timed_out at `limit`
+/// (time_point{}: never); the stream's own deadlines count again behind it.
 std::unique_ptr<stream> make_tls_server(std::unique_ptr<stream> lower,
                                         std::shared_ptr<tls_config> config,
-                                        std::chrono::nanoseconds handshake_timeout);
-/// Makes the handshake; verifies that the certificate is for `host`, a name or an address. Errors:
-/// errc::tls, errc::certificate, the stream's.
+                                        stream::time_point limit);
+/// Makes the handshake, within the limit; verifies that the certificate is for `host`, a name or an
+/// address. Errors: errc::tls, errc::certificate, the stream's.
 std::unique_ptr<stream> make_tls_client(std::unique_ptr<stream> lower,
                                         std::shared_ptr<tls_config> config, const std::string& host,
-                                        std::error_code& error);
+                                        stream::time_point limit, std::error_code& error);
 
 }  // namespace gort::http

@@ -22,6 +22,10 @@ using test::failure;
 using test::with_procs;
 using test::world;
 
+stream::time_point in(std::chrono::nanoseconds time) {
+  return std::chrono::steady_clock::now() + time;
+}
+
 class http_tls : public testing::Test {
  protected:
   static void SetUpTestSuite() {
@@ -51,7 +55,7 @@ class http_tls : public testing::Test {
       o.dial = [this, config](const context&, const std::string&, std::error_code&) {
         auto pipe = test::make_pipe();
         connections.go([this, config, end = pipe.server.release()] {
-          serve.serve_connection(make_tls_server(std::unique_ptr<stream>(end), config, 60s));
+          serve.serve_connection(make_tls_server(std::unique_ptr<stream>(end), config, in(60s)));
         });
         return std::move(pipe.client);
       };
@@ -105,7 +109,7 @@ TEST_F(http_tls, a_client_that_does_not_shake_hands_is_dropped) {
       auto pipe = test::make_pipe();
       wait_group connection;
       connection.go([&, end = pipe.server.release()] {
-        serve.serve_connection(make_tls_server(std::unique_ptr<stream>(end), config, 20ms));
+        serve.serve_connection(make_tls_server(std::unique_ptr<stream>(end), config, in(20ms)));
       });
       pipe.client->write(std::as_bytes(std::span(said)), error);
       std::byte answer[100];
@@ -147,8 +151,8 @@ TEST_F(http_tls, the_handshake_limit_is_for_both_directions_and_leaves_their_dea
     const auto config = make_server_tls(folder_ + "/good.pem", folder_ + "/good.key", error);
     ASSERT_FALSE(error);
     noting_stream::notes noted;
-    const auto s = make_tls_server(std::make_unique<noting_stream>(noted), config, 1h);
     const auto before = std::chrono::steady_clock::now();
+    const auto s = make_tls_server(std::make_unique<noting_stream>(noted), config, in(1h));
     s->set_read_deadline(before + 2h);
     s->set_write_deadline(before + 3h);
     std::byte byte;
