@@ -6,21 +6,26 @@
 //           request and have the same host are ordered by specificity, and walking the tree literal
 //           first, then {name}, then {name...}, meets the most specific one first: at the first
 //           segment in which two of them differ it has the more specific kind.
-//   [mux-2] The tree is only added to, under the write lock; requests read it under the read lock,
-//           which is not held while a handler runs. Handlers are therefore copied out by reference
-//           count.
+//   [mux-2] The tree is only added to, under the lock; requests read it without one
+//   (growing_map.hpp
+//           says how). A route is complete before it is linked, and neither changes nor ends before
+//           the whole table does, so a request keeps a plain pointer to its own.
+//
+// Rejected: a read lock, and reference counts for the routes: four changes of two cache lines that
+// all Ps share, for each request.
 #include <gort/http/mux.hpp>
 
 #include <algorithm>
-#include <map>
+#include <memory>
 #include <mutex>
 #include <set>
-#include <shared_mutex>
 #include <stdexcept>
 #include <vector>
 
-#include <gort/rw_mutex.hpp>
+#include <gort/detail/atomic.hpp>
+#include <gort/mutex.hpp>
 
+#include "http/growing_map.hpp"
 #include "http/pattern.hpp"
 #include "http/text.hpp"
 
@@ -31,22 +36,32 @@ namespace detail {
 struct route {
   http::pattern pattern;
   handler serve;
+  const route* next = nullptr;  // of the same path, another method; immutable once linked
 };
-using route_ref = std::shared_ptr<const route>;
+
+template <class T>
+using link = gort::detail::atomic<T*>;
 
 struct mux_node {
-  std::map<std::string, std::unique_ptr<mux_node>, std::less<>> literals;
-  std::unique_ptr<mux_node> wildcard;
-  std::unique_ptr<mux_node> multi;
-  std::vector<route_ref> routes;  // of one path, by method
+  growing_map<mux_node> literals;
+  link<mux_node> wildcard;  // owned
+  link<mux_node> multi;     // owned
+  link<const route> routes;
+
+  mux_node() = default;
+  mux_node(const mux_node&) = delete;
+  ~mux_node() {
+    delete wildcard.load_relaxed();
+    delete multi.load_relaxed();
+  }
 };
 
 struct mux_state {
-  rw_mutex lock;
-  // Guarded by lock.
   mux_node any_host;
-  std::map<std::string, mux_node, std::less<>> hosts;
-  std::vector<route_ref> routes;
+  growing_map<mux_node> hosts;
+
+  mutex lock;                                  // held by whoever adds
+  std::vector<std::unique_ptr<route>> routes;  // guarded by lock
 };
 
 }  // namespace detail
@@ -55,17 +70,18 @@ namespace {
 
 using detail::mux_node;
 using detail::mux_state;
-using detail::route_ref;
+using detail::route;
 using kind = pattern_segment::kind;
 using segments = path_segments;
 
-/// The route of a node for a method: the method itself, GET for HEAD, any.
-const route_ref* route_for(const mux_node& node, std::string_view method) {
-  const route_ref* best = nullptr;
-  for (const route_ref& r : node.routes) {
-    if (r->pattern.method == method) return &r;
-    if (r->pattern.method == "GET" && method == "HEAD") best = &r;
-    if (r->pattern.method.empty() && best == nullptr) best = &r;
+/// The route of a node for a method: the method itself, GET for HEAD, any. Null: none.
+const route* route_for(const mux_node& node, std::string_view method) {
+  const route* best = nullptr;
+  // Acquire pairs with the release in mux::handle() [mux-2], as below.
+  for (const route* r = node.routes.load_acquire(); r != nullptr; r = r->next) {
+    if (r->pattern.method == method) return r;
+    if (r->pattern.method == "GET" && method == "HEAD") best = r;
+    if (r->pattern.method.empty() && best == nullptr) best = r;
   }
   return best;
 }
@@ -73,7 +89,7 @@ const route_ref* route_for(const mux_node& node, std::string_view method) {
 /// Visits the nodes that match the path, most specific first, until visit returns true.
 template <class F>
 bool walk(const mux_node& node, const segments& path, std::size_t at, F& visit) {
-  if (at == path.size()) return !node.routes.empty() && visit(node);
+  if (at == path.size()) return node.routes.load_acquire() != nullptr && visit(node);
   if (!node.literals.empty()) {
     std::string decoded;
     std::string_view text = path[at];
@@ -82,14 +98,17 @@ bool walk(const mux_node& node, const segments& path, std::size_t at, F& visit) 
       // "%2F" is a character of its segment, not the end behind a slash.
       text = decoded == "/" ? std::string_view("%2F") : std::string_view(decoded);
     }
-    const auto found = node.literals.find(text);
-    if (found != node.literals.end() && walk(*found->second, path, at + 1, visit)) return true;
+    const mux_node* found = node.literals.find(text);
+    if (found != nullptr && walk(*found, path, at + 1, visit)) return true;
   }
-  if (node.wildcard && path[at] != "/" && !path[at].empty() &&
-      walk(*node.wildcard, path, at + 1, visit)) {
+  // Both pair with the release in mux::handle().
+  const mux_node* wildcard = node.wildcard.load_acquire();
+  const mux_node* multi = node.multi.load_acquire();
+  if (wildcard != nullptr && path[at] != "/" && !path[at].empty() &&
+      walk(*wildcard, path, at + 1, visit)) {
     return true;
   }
-  return node.multi && visit(*node.multi);
+  return multi != nullptr && visit(*multi);
 }
 
 std::string_view without_port(std::string_view host) {
@@ -104,25 +123,24 @@ bool walk_hosts(const mux_state& state, std::string_view host, const segments& p
   if (!state.hosts.empty()) {
     std::string name(without_port(host));
     std::ranges::transform(name, name.begin(), lower);
-    const auto own = state.hosts.find(name);
-    if (own != state.hosts.end() && walk(own->second, path, 0, visit)) return true;
+    const mux_node* own = state.hosts.find(name);
+    if (own != nullptr && walk(*own, path, 0, visit)) return true;
   }
   return walk(state.any_host, path, 0, visit);
 }
 
-route_ref find(const mux_state& state, std::string_view method, std::string_view host,
-               const segments& path) {
-  route_ref found;
+const route* find(const mux_state& state, std::string_view method, std::string_view host,
+                  const segments& path) {
+  const route* found = nullptr;
   walk_hosts(state, host, path, [&](const mux_node& node) {
-    const route_ref* r = route_for(node, method);
-    if (r != nullptr) found = *r;
-    return r != nullptr;
+    found = route_for(node, method);
+    return found != nullptr;
   });
   return found;
 }
 
 /// Whether the route matches as it is written, not by what {name...} or a final slash stands for.
-bool is_exact(const route_ref& r, const segments& path) {
+bool is_exact(const route* r, const segments& path) {
   if (r == nullptr) return false;
   const auto& pattern = r->pattern.segments;
   return pattern.back().is != kind::multi || (pattern.size() == path.size() && path.back() == "/");
@@ -131,7 +149,8 @@ bool is_exact(const route_ref& r, const segments& path) {
 std::string allowed_methods(const mux_state& state, std::string_view host, const segments& path) {
   std::set<std::string> methods;
   walk_hosts(state, host, path, [&](const mux_node& node) {
-    for (const route_ref& r : node.routes) methods.insert(r->pattern.method);
+    for (const route* r = node.routes.load_acquire(); r != nullptr; r = r->next)
+      methods.insert(r->pattern.method);
     return false;
   });
   if (methods.contains("GET")) methods.insert("HEAD");
@@ -140,7 +159,7 @@ std::string allowed_methods(const mux_state& state, std::string_view host, const
   return out;
 }
 
-void set_values(request& r, const detail::route& found, const segments& path) {
+void set_values(request& r, const route& found, const segments& path) {
   const auto& pattern = found.pattern.segments;
   for (std::size_t i = 0; i < pattern.size(); ++i) {
     if (pattern[i].is == kind::literal || pattern[i].text.empty()) continue;
@@ -156,6 +175,16 @@ void set_values(request& r, const detail::route& found, const segments& path) {
   }
 }
 
+/// Whether "//" or "/." is in it.
+bool may_be_unclean(std::string_view path) {
+  char before = 0;
+  for (const char c : path) {
+    if (before == '/' && (c == '/' || c == '.')) return true;
+    before = c;
+  }
+  return false;
+}
+
 /// The same URL with another path.
 void send_to(request& r, response_writer& w, std::string path) {
   if (!r.query().empty()) (path += '?') += r.query();
@@ -168,11 +197,10 @@ mux::mux() : state_(std::make_shared<mux_state>()) {}
 
 void mux::handle(std::string_view text, handler h) {
   if (!h) throw std::invalid_argument("http: nil handler");
-  auto added =
-      std::make_shared<const detail::route>(detail::route{pattern::parse(text), std::move(h)});
+  auto added = std::make_unique<route>(route{pattern::parse(text), std::move(h)});
   const pattern& p = added->pattern;
   std::lock_guard guard(state_->lock);
-  for (const route_ref& other : state_->routes) {
+  for (const auto& other : state_->routes) {
     if (!p.conflicts_with(other->pattern)) continue;
     throw std::invalid_argument("http: pattern \"" + p.text + "\" conflicts with pattern \"" +
                                 other->pattern.text +
@@ -180,22 +208,26 @@ void mux::handle(std::string_view text, handler h) {
   }
   mux_node* node = p.host.empty() ? &state_->any_host : &state_->hosts[p.host];
   for (const pattern_segment& s : p.segments) {
-    std::unique_ptr<mux_node>& next = s.is == kind::literal
-                                          ? node->literals[s.text]
-                                          : (s.is == kind::wildcard ? node->wildcard : node->multi);
-    if (!next) next = std::make_unique<mux_node>();
-    node = next.get();
+    if (s.is == kind::literal) {
+      node = &node->literals[s.text];
+      continue;
+    }
+    detail::link<mux_node>& child = s.is == kind::wildcard ? node->wildcard : node->multi;
+    mux_node* next = child.load_relaxed();  // written under the lock
+    if (next == nullptr) child.store_release(next = new mux_node);
+    node = next;
   }
-  state_->routes.push_back(added);
-  node->routes.push_back(std::move(added));
+  state_->routes.push_back(std::move(added));
+  route* linked = state_->routes.back().get();
+  linked->next = node->routes.load_relaxed();  // written under the lock
+  node->routes.store_release(linked);
 }
 
 std::string mux::match(std::string_view method, std::string_view host,
                        std::string_view path) const {
   segments split;
   split_path(path, split);
-  std::shared_lock guard(state_->lock);
-  const route_ref found = find(*state_, method, host, split);
+  const route* found = find(*state_, method, host, split);
   return found == nullptr ? std::string() : found->pattern.text;
 }
 
@@ -205,15 +237,14 @@ void mux::operator()(request& r, response_writer& w) const {
     return path == "*" ? error(w, "400 Bad Request", status::bad_request) : not_found(r, w);
   }
   const bool may_redirect = r.method() != "CONNECT";
-  if (may_redirect && (path.find("//") != path.npos || path.find("/.") != path.npos)) {
+  if (may_redirect && may_be_unclean(path)) {
     std::string clean = clean_path(path);
     if (clean != path) return send_to(r, w, std::move(clean));
   }
   segments split;
   split_path(path, split);
 
-  std::shared_lock guard(state_->lock);
-  route_ref found = find(*state_, r.method(), r.host(), split);
+  const route* found = find(*state_, r.method(), r.host(), split);
   bool add_slash = false;
   std::string allow;
   if (may_redirect && split.back() != "/" && !is_exact(found, split)) {
@@ -221,8 +252,11 @@ void mux::operator()(request& r, response_writer& w) const {
     add_slash = is_exact(find(*state_, r.method(), r.host(), split), split);
     split.pop_back();
   }
-  if (found == nullptr && !add_slash) allow = allowed_methods(*state_, r.host(), split);
-  guard.unlock();
+  if (found == nullptr && !add_slash) {
+    allow = allowed_methods(*state_, r.host(), split);
+    // One that has been added meanwhile is not to be refused, least of all by naming its method.
+    if (!allow.empty()) found = find(*state_, r.method(), r.host(), split);
+  }
 
   if (add_slash) return send_to(r, w, std::string(path) + '/');
   if (found == nullptr && allow.empty()) return not_found(r, w);

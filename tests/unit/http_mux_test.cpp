@@ -1,6 +1,8 @@
 // The multiplexer by Go's documentation of ServeMux: syntax, precedence, conflicts, redirects.
+#include <algorithm>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -264,6 +266,41 @@ TEST(http_mux, redirects_to_the_trailing_slash_and_to_clean_paths) {
   EXPECT_EQ(location("GET /a/.."), "307 /");
   EXPECT_EQ(location("GET /.hidden"), "200 none");
   EXPECT_EQ(location("GET //evil.example/.."), "307 /");
+}
+
+// Registering and serving may overlap: a request for what is there is served, one for what is just
+// being added is served or not found, and never told that its own method is not allowed.
+TEST(http_mux, serves_while_it_grows) {
+  constexpr int count = 300;
+  mux m;
+  server serving(m);  // of the same table
+  const auto path_of = [](int i) {
+    return "/api/" + std::to_string(i % 17) + "/x" + std::to_string(i);
+  };
+  gort::detail::atomic<int> added;
+  std::thread writer([&] {
+    for (int i = 0; i < count; ++i) {
+      m.handle("GET " + path_of(i),
+               [i](request&, response_writer& w) { w.write(std::to_string(i)); });
+      added.store_release(i + 1);  // pairs with the acquire below
+    }
+  });
+  for (int seen = 0; seen < count;) {
+    seen = added.load_acquire();  // pairs with the release above
+    for (int i = std::max(0, seen - 5); i < std::min(seen + 5, count); ++i) {
+      const std::string pattern = m.match("GET", "h", path_of(i));
+      if (i < seen) {
+        ASSERT_EQ(pattern, "GET " + path_of(i));
+      }
+      const std::string said =
+          answer(serving, "GET " + path_of(i) + " HTTP/1.1\r\nHost: h\r\n\r\n");
+      const bool served =
+          said.starts_with("HTTP/1.1 200") && said.ends_with("\n" + std::to_string(i));
+      const bool not_yet = i >= seen && said.starts_with("HTTP/1.1 404");
+      ASSERT_TRUE(served || not_yet) << seen << ", " << i << ": " << said;
+    }
+  }
+  writer.join();
 }
 
 }  // namespace
