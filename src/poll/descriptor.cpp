@@ -232,7 +232,6 @@ verdict judge(std::uintptr_t word) noexcept {
 // Blocks until somebody takes us out of the word; not at all if one of `flags` is set.
 void park_unless(side& s, std::uintptr_t flags) noexcept {
   detail::g* self = detail::current_g();
-  count_waiting(1);
   std::uintptr_t seen = s.word.load_relaxed();
   bool waits = true;
   do {
@@ -243,7 +242,6 @@ void park_unless(side& s, std::uintptr_t flags) noexcept {
     if (!detail::is_goroutine(*self)) sched::watch_network();
     detail::park(detail::wait_reason::io_wait);
   }
-  count_waiting(-1);
 }
 
 }  // namespace
@@ -263,11 +261,13 @@ verdict operation::wait() noexcept {
 verdict operation::prepare_read(bool* waited) noexcept {
   if (side_->drained) {
     const std::uintptr_t word = side_->word.load_acquire();  // pairs with change() and notice()
+    // Also if the wait ends by the deadline: an event may have ended it just before, and is known
+    // to nobody else.
+    side_->drained = false;
     if ((word & (side::ready | side::odd)) == 0) {
       if (const verdict v = wait(); v != verdict::go) return v;  // looks at the other flags first
       if (waited != nullptr) *waited = true;
     }
-    side_->drained = false;
   }
   return prepare();
 }

@@ -15,11 +15,13 @@
 //               the owner: it is leaving, and looks at its note afterwards;
 //               the next M, not yet here: it becomes the owner after the exchange that it then
 //               reads from, and looks at its note before it waits.
-//   [epoll-4] `waiting` is raised before a G publishes itself and lowered when it runs again, so it
-//             is not 0 while anybody waits.
+//   [epoll-4] Idle Ms look after the network while any descriptor exists (`in_use`), whether or not
+//             somebody waits for it: who creates one counts it before anybody can wait for it.
 //
 // Rejected: level-triggered registration (two epoll_ctl calls for each wait); one instance per P
-// (a connection's goroutine moves between Ps, its registration would have to follow); removing a
+// (a connection's goroutine moves between Ps, its registration would have to follow); a count of
+// those that wait as the reason to look after the network (two changes of a line that all Ps share
+// for each wait; who wants to know sums up sched::io_waits()); removing a
 // closed socket by EPOLL_CTL_DEL (closing does it; if the program has duplicated the number, what
 // still comes carries an old tag).
 #include <cerrno>
@@ -45,7 +47,6 @@ int interrupt_fd = -1;  // written before epoll_fd is
 detail::atomic<std::uint32_t> occupied;
 detail::atomic<std::uint32_t> interrupted;
 detail::atomic<std::uint32_t> polls;  // for sysmon, a hint: lost increments do no harm
-alignas(64) detail::atomic<std::int32_t> waiting;
 
 void add_if_any(detail::g* woken, sched::runnable_list& list) noexcept {
   if (woken == nullptr) return;
@@ -103,7 +104,7 @@ void interrupt() noexcept {
   if (interrupted.exchange_acq_rel(1) == 0) os::raise_event_counter(interrupt_fd);
 }
 
-bool in_use() noexcept { return waiting.load_relaxed() != 0; }  // a hint
+bool in_use() noexcept { return any_taken(); }
 
 std::uint32_t count_polls() noexcept { return polls.load_relaxed(); }  // a hint
 
@@ -142,16 +143,6 @@ int register_descriptor(descriptor& d) noexcept {
   const int error = os::add_to_epoll(epoll_fd.load_relaxed(), d.fd, events, tag_of(d));
   return error < 0 ? -error : 0;
 }
-
-void count_waiting(int change) noexcept {
-  // Sequentially consistent for a plain thread, which then looks whether anybody polls: an M that
-  // goes to sleep without polling has either been seen idle, or sees this. Two columns:
-  //   thread: waiting += 1; idle Ps?          M: one more idle P; waiting?
-  // (the M's two steps are separated by the exchange of sched.lock).
-  waiting.fetch_add_seq_cst(change);
-}
-
-std::int64_t waiting_now() noexcept { return waiting.load_relaxed(); }
 
 bool is_started() noexcept { return epoll_fd.load_relaxed() >= 0; }  // it stays so
 

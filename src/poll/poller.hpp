@@ -13,6 +13,8 @@ namespace gort::poll {
 descriptor* take_descriptor() noexcept;
 /// Gives it back; its next user has another generation.
 void recycle(descriptor& d) noexcept;
+/// Whether any descriptor is taken.
+bool any_taken() noexcept;
 /// What epoll is told, and who it is; null: recycled meanwhile.
 std::uint64_t tag_of(const descriptor& d) noexcept;
 descriptor* find_descriptor(std::uint64_t tag) noexcept;
@@ -24,10 +26,6 @@ constexpr std::uint64_t no_descriptor_tag = 0;
 int start_poller() noexcept;
 /// 0 or a positive errno value. After start_poller().
 int register_descriptor(descriptor& d) noexcept;
-/// How many Gs wait for a descriptor now.
-void count_waiting(int change) noexcept;
-/// A hint.
-std::int64_t waiting_now() noexcept;
 bool is_started() noexcept;
 
 }  // namespace gort::poll

@@ -27,8 +27,9 @@ struct chunk {
 
 detail::atomic<chunk*> chunks[chunks_max];  // untouched pages cost nothing
 detail::spin_lock free_lock;
-descriptor* free_list = nullptr;     // guarded by free_lock
-std::uint32_t chunk_count = 0;       // guarded by free_lock
+descriptor* free_list = nullptr;  // guarded by free_lock
+std::uint32_t chunk_count = 0;    // guarded by free_lock
+detail::atomic<std::uint32_t> taken;
 constexpr unsigned index_bits = 32;  // of a tag; above it is the generation
 
 descriptor* pop_free() noexcept {
@@ -76,15 +77,23 @@ descriptor* take_descriptor() noexcept {
     s->drained = false;
   }
   d->users.store_relaxed(1);
+  // Sequentially consistent for a plain thread, which will look whether anybody polls before it
+  // waits: an M that goes to sleep without polling has either been seen idle, or sees this:
+  //   thread: taken += 1; idle Ps?          M: one more idle P; taken?
+  // (the M's two steps are separated by the exchange of sched.lock) [epoll-4].
+  taken.fetch_add_seq_cst(1);
   return d;
 }
 
 void recycle(descriptor& d) noexcept {
+  taken.fetch_sub_seq_cst(1);
   d.generation.store_relaxed(d.generation.load_relaxed() + 1);  // a hint to find_descriptor()
   detail::spin_guard guard(free_lock);
   d.next_free = free_list;
   free_list = &d;
 }
+
+bool any_taken() noexcept { return taken.load_relaxed() != 0; }  // a hint
 
 std::uint64_t tag_of(const descriptor& d) noexcept {
   const std::uint64_t generation = d.generation.load_relaxed();  // the owner's

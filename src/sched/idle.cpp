@@ -271,21 +271,19 @@ void wake_for_global() noexcept {
     wake_if_idle();
 }
 
-namespace {
-
-bool waits_for_network() noexcept {
-  const netpoller* poller = the_netpoller();
-  return poller != nullptr && poller->in_use();
+std::int64_t io_waits() noexcept {
+  std::int64_t sum = sched.io_waits_elsewhere.load_relaxed();
+  const int procs = sched.p_allocated.load_acquire();  // pairs with allocate_procs()
+  for (int i = 0; i < procs; ++i) sum += sched.all_ps[i]->io_waits.load_relaxed();
+  return sum;
 }
-
-}  // namespace
 
 bool deadlocked_locked() noexcept {
   const auto procs = static_cast<std::uint32_t>(proc_count());
   if (sched.stop_requested.load_relaxed() != 0 || sched.idle_p_count.load_relaxed() != procs ||
       sched.spinning.load_relaxed() != 0 || sched.global_size.load_relaxed() != 0 ||
-      sched.m_wanted != 0 || sched.ending != nullptr || have_strays_locked() ||
-      waits_for_network() || earliest_timer() != detail::timer_heap::no_timer)
+      sched.m_wanted != 0 || sched.ending != nullptr || have_strays_locked() || io_waits() != 0 ||
+      earliest_timer() != detail::timer_heap::no_timer)
     return false;
   if (runtime::num_goroutine() == 0 && sched.plain_parked == 0) return false;
   // A thread that we do not know could still wake somebody. ThreadSanitizer has one of its own.

@@ -25,7 +25,7 @@ struct netpoller {
   runnable_list (*poll)(std::int64_t until_ns) noexcept;
   /// Makes the waiting poll(), or else the next one, return at once. From any thread.
   void (*interrupt)() noexcept;
-  /// A hint: is anybody waiting for a descriptor at all?
+  /// A hint: does any descriptor exist?
   bool (*in_use)() noexcept;
   /// How often poll() has been called, modulo 2^32; a hint.
   std::uint32_t (*polls)() noexcept;
@@ -36,6 +36,10 @@ struct netpoller {
 inline void watch_network() noexcept {
   if (!network_is_watched()) wake_for_global();
 }
+
+/// How many goroutines and plain threads wait for a descriptor. Exact under sched.lock while all Ps
+/// are idle, else a hint.
+std::int64_t io_waits() noexcept;
 
 /// From its first use on, idle Ms wait in it. Once.
 void set_netpoller(const netpoller& poller) noexcept;

@@ -69,6 +69,8 @@ struct alignas(128) p {
   std::uint64_t last_id = 0;
   // Goroutines started minus ended through this P; the sum over all Ps is what exists.
   detail::atomic<std::int64_t> live_goroutines;
+  // Waits for the network begun minus ended here; the sum is how many wait. Written by the holder.
+  detail::atomic<std::int64_t> io_waits;
 
   std::uint32_t births_left = 1;   // until the next goroutine whose stack is measured
   std::uint32_t birth_period = 1;  // src/sched/stack_sample.cpp
@@ -268,6 +270,7 @@ struct scheduler {
 
   // Goroutines started by threads without a P.
   detail::atomic<std::int64_t> live_goroutines_elsewhere;
+  detail::atomic<std::int64_t> io_waits_elsewhere;  // begun or ended by threads without a P
   detail::atomic<std::uint32_t> main_running;  // run() is waiting for its main goroutine
   detail::atomic<std::uint32_t> main_goexited;
 };

@@ -213,6 +213,18 @@ namespace gort::detail {
 
 using namespace gort::sched;
 
+namespace {
+
+// Inside gort.
+void count_io_wait(g* self, int change) noexcept {
+  if (p* here = self->m->p_on_entry(); here != nullptr) [[likely]]
+    here->io_waits.store_relaxed(here->io_waits.load_relaxed() + change);
+  else
+    sched::sched.io_waits_elsewhere.fetch_add_relaxed(change);
+}
+
+}  // namespace
+
 void park(wait_reason why) noexcept {
   g* self = arch::load_current_g();
   if (self == nullptr || self->kind != g_kind::goroutine) [[unlikely]]
@@ -223,7 +235,10 @@ void park(wait_reason why) noexcept {
   self->reason.store_relaxed(why);
   self->status.store_relaxed(g_status::waiting);
   self->waiting_since_ns.store_relaxed(sched::sched.coarse_now_ns.load_relaxed());
+  const bool for_network = why == wait_reason::io_wait;
+  if (for_network) count_io_wait(self, 1);
   leave(self);
+  if (for_network) count_io_wait(self, -1);
   self->reason.store_relaxed(wait_reason::none);
 }
 

@@ -60,10 +60,12 @@ void park_thread(g* self, wait_reason why) noexcept {
     }
     self->thread_state.store_relaxed(is_asleep);
     ++sched.plain_parked;
+    if (why == detail::wait_reason::io_wait) sched.io_waits_elsewhere.fetch_add_relaxed(1);
     dead = sched.p_allocated.load_relaxed() != 0 && deadlocked_locked();
   }
   if (dead) report_deadlock();
   self->thread_note.sleep();
+  if (why == detail::wait_reason::io_wait) sched.io_waits_elsewhere.fetch_sub_relaxed(1);
   self->reason.store_relaxed(wait_reason::none);
 }
 

@@ -1,6 +1,7 @@
 // Programs that must die, each with the right words and status 2. The programs are the disabled
 // tests below: this executable runs itself for one of them and looks at what comes out.
 #include <unistd.h>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -13,6 +14,7 @@
 #include <gort/chan.hpp>
 #include <gort/debug.hpp>
 #include <gort/go.hpp>
+#include <gort/net.hpp>
 #include <gort/runtime.hpp>
 #include <gort/select.hpp>
 #include <gort/sync.hpp>
@@ -102,6 +104,19 @@ TEST(program, DISABLED_deadlock_of_plain_threads) {
   go([] {});
   std::thread other([c] { c.recv(); });
   c.recv();
+}
+
+TEST(program, DISABLED_deadlock_beside_sockets) {
+  run([] {
+    net::listener nobody_accepts = net::listen("127.0.0.1:0");
+    go([&] {  // has waited for the network, and does so no more
+      std::error_code error;
+      nobody_accepts.set_deadline(std::chrono::steady_clock::now() + std::chrono::milliseconds(1));
+      (void)nobody_accepts.accept(error);
+      make_chan<int>().recv();
+    });
+    make_chan<int>().recv();
+  });
 }
 
 [[gnu::noinline]] void computes() {
@@ -254,6 +269,13 @@ TEST(crash, plain_threads_that_wait_for_each_other_are_a_deadlock_too) {
   const ended p = run_program("deadlock_of_plain_threads");
   EXPECT_EQ(p.status, 2);
   EXPECT_TRUE(p.has("deadlock!")) << p.text;
+}
+
+// Sockets that are open but that nobody waits for wake nobody.
+TEST(crash, a_deadlock_beside_sockets_is_one) {
+  const ended p = run_program("deadlock_beside_sockets");
+  EXPECT_EQ(p.status, 2);
+  EXPECT_TRUE(p.has("fatal error: all goroutines are asleep - deadlock!")) << p.text;
 }
 
 TEST(crash, sigquit_prints_everything) {

@@ -126,6 +126,33 @@ TEST(poll_descriptor, event_before_the_wait_is_not_lost) {
   });
 }
 
+// [poll-6]: the deadline passes while the goroutine that the event has woken is still on its way.
+TEST(poll_descriptor, event_is_not_lost_to_a_deadline_just_behind_it) {
+  with_procs(1, [] {
+    pair p;
+    p.a->quick_reads = true;
+    {
+      operation op(p.a, &descriptor::read);
+      op.note_read(2, 1);  // the queue is empty
+    }
+    wait_group waiting;
+    verdict said = verdict::go;
+    waiting.go([&] { said = operation(p.a, &descriptor::read).prepare_read(); });
+    while (p.a->read.word.load_relaxed() == 0) runtime::gosched();
+    detail::g* woken = p.a->read.notice(false);
+    ASSERT_NE(woken, nullptr);
+    expire_now(p.a->read);
+    detail::ready(woken);
+    waiting.wait();
+    EXPECT_EQ(said, verdict::timed_out);
+    clear_expired(p.a->read);
+    bool waited = false;
+    EXPECT_EQ(operation(p.a, &descriptor::read).prepare_read(&waited), verdict::go);
+    EXPECT_FALSE(waited) << "for an event that has come";
+    abandon(*p.a);
+  });
+}
+
 TEST(poll_descriptor, deadline_and_close_before_the_wait) {
   with_procs(1, [] {
     pair p;
