@@ -8,6 +8,9 @@
 
 #include <gort/detail/atomic.hpp>
 
+#include "base/sanitizer.hpp"
+#include "os/system_call.hpp"
+
 namespace gort::os {
 
 namespace {
@@ -61,7 +64,10 @@ int wait_epoll(int epoll, epoll_event* events, int max, std::int64_t timeout_ns)
     const std::int64_t ms = (timeout_ns + ns_per_ms - 1) / ns_per_ms;
     timeout_ms = static_cast<int>(ms > longest_ms ? longest_ms : ms);
   }
-  return result_of(epoll_wait(epoll, events, max, timeout_ms));
+  if constexpr (base::with_asan || base::with_tsan)
+    return result_of(epoll_wait(epoll, events, max, timeout_ms));
+  return static_cast<int>(system_call(SYS_epoll_pwait, epoll, reinterpret_cast<long>(events), max,
+                                      timeout_ms));  // no signal mask
 }
 
 }  // namespace gort::os

@@ -7,10 +7,14 @@
 #include <fcntl.h>
 #include <net/if.h>
 #include <sys/sendfile.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include <cerrno>
 #include <csignal>
 #include <ctime>
+
+#include "base/sanitizer.hpp"
+#include "os/system_call.hpp"
 
 namespace gort::os {
 
@@ -24,6 +28,16 @@ auto retried(Call call) noexcept {
     if (errno != EINTR) return static_cast<decltype(call())>(-errno);
   }
 }
+
+/// The same for system_call().
+template <class Call>
+std::int64_t retried_directly(Call call) noexcept {
+  for (;;) {
+    if (const long result = call(); result != -EINTR) return result;
+  }
+}
+
+long word(const void* pointer) noexcept { return reinterpret_cast<long>(pointer); }
 
 const sockaddr* generic(const socket_address& a) noexcept {
   return reinterpret_cast<const sockaddr*>(&a.storage);
@@ -93,7 +107,10 @@ int get_option(int fd, int level, int name, int& value) noexcept {
 }
 
 std::int64_t receive(int fd, void* into, std::size_t bytes, int flags) noexcept {
-  return retried([&] { return recv(fd, into, bytes, flags); });
+  if constexpr (base::with_asan || base::with_tsan)
+    return retried([&] { return recv(fd, into, bytes, flags); });
+  return retried_directly(
+      [&] { return system_call(SYS_recvfrom, fd, word(into), static_cast<long>(bytes), flags); });
 }
 
 std::int64_t receive_from(int fd, void* into, std::size_t bytes, socket_address& from) noexcept {
@@ -102,7 +119,11 @@ std::int64_t receive_from(int fd, void* into, std::size_t bytes, socket_address&
 }
 
 std::int64_t send(int fd, const void* from, std::size_t bytes) noexcept {
-  return retried([&] { return ::send(fd, from, bytes, MSG_NOSIGNAL); });
+  if constexpr (base::with_asan || base::with_tsan)
+    return retried([&] { return ::send(fd, from, bytes, MSG_NOSIGNAL); });
+  return retried_directly([&] {
+    return system_call(SYS_sendto, fd, word(from), static_cast<long>(bytes), MSG_NOSIGNAL);
+  });
 }
 
 std::int64_t send_to(int fd, const void* from, std::size_t bytes,

@@ -86,6 +86,7 @@ inline const std::vector<ban> bans{
       {"bench/", "holds a value against the optimizer"},
       {"examples/", "holds a value against the optimizer"},
       {"src/arch/", "asm volatile"},
+      {"src/os/system_call.hpp", "asm volatile"},
       {"include/gort/detail/inside.hpp", "asm volatile, inlined into users' code"}},
      "use detail::atomic; volatile orders nothing between threads",
      "volatile int n;",
