@@ -17,7 +17,7 @@ if(PROJECT_IS_TOP_LEVEL AND GORT_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
 endif()
 
 # For everything in this tree, the tests too: a sanitizer must see all code or none.
-add_compile_options(-fno-omit-frame-pointer)
+add_compile_options(-fno-omit-frame-pointer -fno-semantic-interposition)
 if(GORT_SANITIZE)
   # gcc's instrumentation hides from it what has been set, and it says so in its manual.
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")

@@ -64,27 +64,40 @@ void connection::end(bool even_if_active) noexcept {
 }
 
 void connection::run() {
-  for (;;) {
-    if (!wait_for_request()) return;
-    exchange_ = server_.exchanges.get();
+  while (wait_for_request()) {
     step next;
     do {
       next = serve_one();
-      if (next == step::again && exchange_->in.size() == 0) next = step::idle;
+      if (next != step::again) break;
+      if (exchange_->in.size() == 0)
+        next = step::idle;
+      else
+        exchange_->next_request();
     } while (next == step::again);
     std::error_code error;
     flush({}, error);
     if (error) next = step::close;
     if (next == step::linger) linger();
-    exchange_->reset();
-    server_.exchanges.put(std::move(exchange_));
-    if (next != step::idle) return;
-    // Pair with the store of `stopping` and the cas in end(), in one order of all four [srv-3].
-    phase_.exchange_seq_cst(phase::idle);
-    if (server_.stopping.load_seq_cst()) return;
+    if (next != step::idle) break;
+    if (!become_idle()) return;
   }
+  if (exchange_ != nullptr) end_exchange();
 }
 
+void connection::end_exchange() noexcept {
+  exchange_->reset();
+  server_.exchanges.put(std::move(exchange_));
+}
+
+/// False: the server is stopping.
+bool connection::become_idle() noexcept {
+  end_exchange();
+  // Pair with the store of `stopping` and the cas in end(), in one order of all four [srv-3].
+  phase_.exchange_seq_cst(phase::idle);
+  return !server_.stopping.load_seq_cst();
+}
+
+/// True: the first bytes of one are in exchange_->in.
 bool connection::wait_for_request() {
   const server_options& o = server_.options;
   // Until it has asked something a connection is no better than one that asks slowly.
@@ -93,25 +106,48 @@ bool connection::wait_for_request() {
   std::error_code error;
   trims_next_ = stack_is_used_ && (most == nanoseconds::zero() || most > 2 * trim_after);
   if (trims_next_) {
-    read_deadline_.within(trim_after, clock::now());
-    stream_->wait_readable(error);
-    if (is_timeout(error)) {
-      sched::trim_stack();
-      trims_next_ = stack_is_used_ = false;
-      if (most != nanoseconds::zero()) most -= trim_after;
+    read_deadline_.within(trim_after);
+    const std::size_t n = read_first(error);
+    if (!trims_next_ || !is_timeout(error)) return n != 0;
+    if (exchange_ != nullptr && !become_idle()) return false;  // there was nothing to read
+    sched::trim_stack();
+    trims_next_ = stack_is_used_ = false;
+    if (most != nanoseconds::zero()) most -= trim_after;
+  }
+  read_deadline_.within(most);
+  return read_first(error) != 0;
+}
+
+std::size_t connection::read_first(std::error_code& error) {
+  const std::size_t n = stream_->read_when_readable([this] { return begin_request(); }, error);
+  if (n != 0) exchange_->in.add(n);
+  return n;
+}
+
+/// The room for it; none if the connection is to end instead.
+std::span<std::byte> connection::begin_request() {
+  if (exchange_ == nullptr) {
+    phase expected = phase::idle;
+    if (!phase_.cas_seq_cst(expected, phase::active)) return {};  // pairs with end()'s [srv-2]
+    exchange_ = server_.exchanges.get();
+    exchange_->in.make_room(input_buffer::normal_size);
+    // What has come may be half a record only, so this may have to wait for the rest.
+    if (stream_->is_tls()) {
+      read_deadline_.exactly(header_limit());
+      trims_next_ = false;
+      head_is_timed_ = true;
     }
   }
-  if (!trims_next_) {
-    read_deadline_.within(most, clock::now());
-    stream_->wait_readable(error);
-  }
-  if (error) return false;
-  phase expected = phase::idle;
-  return phase_.cas_seq_cst(expected, phase::active);  // pairs with the one in end() [srv-2]
+  return exchange_->in.room();
+}
+
+stream::time_point connection::header_limit() const {
+  nanoseconds most = server_.options.read_header_timeout;
+  if (most == nanoseconds::zero()) most = server_.options.read_timeout;
+  return most == nanoseconds::zero() ? stream::time_point{} : clock::now() + most;
 }
 
 connection::step connection::serve_one() {
-  exchange& x = *exchange_;
   step next = step::close;
   const int refused = read_head(next);
   if (refused != 0) {
@@ -128,10 +164,6 @@ connection::step connection::serve_one() {
   const bool complete = whole && response.finish(error);
   cancel_context_.reset();
   const bool body_is_read = drain_body();
-  request_access{x.request}.reset();
-  x.response_headers.clear();
-  x.body.clear();
-  x.in.unpin();
   if (!complete || error) return step::close;
   if (!body_is_read) return step::linger;
   return keep_alive_ && !server_.stopping.load_relaxed() ? step::again : step::close;
@@ -147,7 +179,7 @@ int connection::read_head(step& next) {
   body_error_.clear();
   read_limit_ = write_limit_ = {};
   std::size_t blank_lines = 0;
-  bool timed = false;
+  bool timed = std::exchange(head_is_timed_, false);
   beast::error_code parse_error;
   for (;;) {
     // Blank lines before a request are passed over (RFC 9112, 2.2).
@@ -166,18 +198,13 @@ int connection::read_head(step& next) {
       if (parse_error && parse_error != beast_error::need_more) return status::bad_request;
       if (limit != 0 && head.size() > limit) return status::header_fields_too_large;
     }
-    if (!timed && (!head.empty() || blank_lines != 0 || stream_->is_tls())) {
+    if (!timed) {
       timed = true;
-      nanoseconds most = server_.options.read_header_timeout;
-      if (most == nanoseconds::zero()) most = server_.options.read_timeout;
-      read_deadline_.exactly(most == nanoseconds::zero() ? stream::time_point{}
-                                                         : clock::now() + most);
+      read_deadline_.exactly(header_limit());
     }
     if (!x.in.make_room(buffer_limit)) return status::header_fields_too_large;
     std::error_code error;
     if (fill(error) == 0) {
-      // It may be readable just when it is about to be trimmed.
-      next = is_timeout(error) && trims_next_ && !timed ? step::idle : step::close;
       if (x.in.size() == 0) return 0;
       if (is_timeout(error)) return status::request_timeout;
       return error ? 0 : status::bad_request;  // the end in the midst of it
@@ -296,7 +323,7 @@ context connection::make_context() {
 void connection::arm_write() {
   const nanoseconds stall = server_.options.write_stall_timeout;
   if (write_limit_ == stream::time_point{}) {
-    write_deadline_.within(stall, clock::now());
+    write_deadline_.within(stall);
   } else {
     write_deadline_.exactly(
         stall == nanoseconds::zero() ? write_limit_ : std::min(write_limit_, clock::now() + stall));

@@ -81,6 +81,11 @@ class connection final : public detail::request_source {
 
   const request& x_request() const noexcept { return exchange_->request; }
   bool wait_for_request();
+  std::size_t read_first(std::error_code& error);
+  std::span<std::byte> begin_request();
+  stream::time_point header_limit() const;
+  void end_exchange() noexcept;
+  bool become_idle() noexcept;
   step serve_one();
   int read_head(step& on_failure);
   int check_head(std::size_t size);
@@ -101,6 +106,7 @@ class connection final : public detail::request_source {
   bool has_asked_ = false;             // a first request has been read
   bool stack_is_used_ = false;         // since it was last trimmed
   bool trims_next_ = false;            // the read deadline is that of trim_after
+  bool head_is_timed_ = false;         // the read deadline is that of the next head
   gort::detail::atomic<phase> phase_;  // [srv-2]
   std::unique_ptr<exchange> exchange_;
 

@@ -41,6 +41,14 @@ struct exchange {
   std::int64_t date_second = -1;
   char date[29];
 
+  /// Between two requests, the second of which has come already.
+  void next_request() noexcept {
+    request_access{request}.reset();
+    response_headers.clear();
+    body.clear();
+    in.unpin();
+  }
+
   /// Before it goes back to the pool.
   void reset() noexcept {
     in.reset();

@@ -74,10 +74,14 @@ class input_buffer {
     return true;
   }
 
+  std::span<std::byte> room() const noexcept { return {memory_.get() + end_, capacity_ - end_}; }
+  /// So many bytes are there now that were room.
+  void add(std::size_t n) noexcept { end_ += n; }
+
   /// Reads once into the room. 0 without an error: the end.
   std::size_t fill(stream& from, std::error_code& error) {
-    const std::size_t n = from.read({memory_.get() + end_, capacity_ - end_}, error);
-    end_ += n;
+    const std::size_t n = from.read(room(), error);
+    add(n);
     return n;
   }
 

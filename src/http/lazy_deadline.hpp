@@ -5,11 +5,13 @@
 
 #include <gort/http/stream.hpp>
 
+#include "os/clock.hpp"
+
 namespace gort::http {
 
 /// One direction's deadline of a stream. "Within d" arms it a quarter late and then leaves it
 /// alone as long as that is not too early: a busy connection sets its timer once per d/4 instead
-/// of once per request.
+/// of once per request, and else reads the coarse clock only.
 class lazy_deadline {
  public:
   using setter = void (stream::*)(stream::time_point);
@@ -17,12 +19,15 @@ class lazy_deadline {
 
   lazy_deadline(stream& s, setter set) noexcept : stream_(s), set_(set) {}
 
-  /// Between d and 1.25 d from now; d = 0: never.
-  void within(duration d, stream::time_point now) {
+  /// Between d and 1.25 d from now (and the coarse clock's lag); d = 0: never.
+  void within(duration d) {
     if (d == duration::zero()) return exactly({});
-    const stream::time_point earliest = now + d;
-    const stream::time_point latest = earliest + d / 4;
-    if (armed_ == stream::time_point{} || armed_ < earliest || armed_ > latest) exactly(latest);
+    constexpr duration lag_max(os::coarse_lag_max_ns);
+    const stream::time_point about_now{duration(os::coarse_monotonic_ns())};
+    const bool is_set = armed_ != stream::time_point{};
+    if (is_set && armed_ >= about_now + lag_max + d && armed_ <= about_now + lag_max + d + d / 4)
+      return;
+    exactly(std::chrono::steady_clock::now() + d + d / 4);
   }
 
   void exactly(stream::time_point when) {

@@ -17,6 +17,10 @@ class net_stream final : public stream {
     return conn_.read(into, error);
   }
   void wait_readable(std::error_code& error) override { conn_.wait_readable(error); }
+  std::size_t read_when_readable(const std::function<std::span<std::byte>()>& room,
+                                 std::error_code& error) override {
+    return conn_.read_when_readable(room, error);
+  }
   bool has_input() noexcept override {
     std::byte first;
     return os::receive(conn_.native_handle(), &first, 1, MSG_PEEK) != -EAGAIN;

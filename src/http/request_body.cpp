@@ -23,7 +23,7 @@ void connection::arm_body_read(stream::time_point now) {
     most = std::min(most, stall + std::chrono::seconds(earned_s) - body_waited_);
   }
   if (read_limit_ == stream::time_point{} && most == stall) {
-    read_deadline_.within(stall, now);
+    read_deadline_.within(stall);
   } else if (stall == stall.zero()) {
     read_deadline_.exactly(read_limit_);
   } else {

@@ -1,5 +1,7 @@
 #include "http/server_response.hpp"
 
+#include <charconv>
+#include <cstring>
 #include <stdexcept>
 #include <string>
 
@@ -47,6 +49,33 @@ void server_response::write_header(int code) {
   status_ = code;
 }
 
+namespace {
+
+/// Gathers short pieces, which are copied without a call each. Keeps to its size by its use.
+class head_block {
+ public:
+  template <std::size_t n>
+  void put(const char (&literal)[n]) noexcept {
+    std::memcpy(at_, literal, n - 1);
+    at_ += n - 1;
+  }
+  void put_date(std::string_view date) noexcept {
+    std::memcpy(at_, date.data(), date_size);
+    at_ += date_size;
+  }
+  void put_decimal(std::uint64_t value) noexcept {
+    at_ = std::to_chars(at_, at_ + decimal_max, value).ptr;
+  }
+  std::string_view text() const noexcept { return {text_, static_cast<std::size_t>(at_ - text_)}; }
+
+ private:
+  static constexpr std::size_t date_size = 29, decimal_max = 20;
+  char text_[256];
+  char* at_ = text_;
+};
+
+}  // namespace
+
 /// Ends the head. Everything about framing and the connection is decided here.
 void server_response::put_head(framing how, std::uint64_t length) {
   std::string& out = c_.x().out;
@@ -67,27 +96,33 @@ void server_response::put_head(framing how, std::uint64_t length) {
     (((out += f.name) += ": ") += f.value) += "\r\n";
   }
   if (how == framing::until_close) c_.close_after_response();
-  if (!has_date) ((out += "Date: ") += c_.date()) += "\r\n";
+  head_block rest;
+  if (!has_date) {
+    rest.put("Date: ");
+    rest.put_date(c_.date());
+    rest.put("\r\n");
+  }
   const bool has_body = how != framing::none && !(how == framing::length && length == 0);
   if (!has_type && has_body && body_allowed()) {
-    out += "Content-Type: text/plain; charset=utf-8\r\n";
+    rest.put("Content-Type: text/plain; charset=utf-8\r\n");
   }
   if (how == framing::length) {
-    out += "Content-Length: ";
-    append_decimal(out, length);
-    out += "\r\n";
+    rest.put("Content-Length: ");
+    rest.put_decimal(length);
+    rest.put("\r\n");
     declared_ = length;
   } else if (how == framing::chunked) {
-    out += "Transfer-Encoding: chunked\r\n";
+    rest.put("Transfer-Encoding: chunked\r\n");
   }
   if (!has_connection) {
     if (!c_.keep_alive()) {
-      out += "Connection: close\r\n";
+      rest.put("Connection: close\r\n");
     } else if (c_.version_minor() == 0) {
-      out += "Connection: keep-alive\r\n";
+      rest.put("Connection: keep-alive\r\n");
     }
   }
-  out += "\r\n";
+  rest.put("\r\n");
+  out += rest.text();
 }
 
 /// With the handler's own Content-Length if it has set one, else framed in the given way.

@@ -73,6 +73,40 @@ void conn::wait_readable(std::error_code& error) {
   error = error_of(v);
 }
 
+std::size_t conn::read_when_readable(const std::function<std::span<std::byte>()>& room,
+                                     std::error_code& error) {
+  error.clear();
+  operation op(handle_.get(), &descriptor::read);
+  if (!op) {
+    error = errc::closed;
+    return 0;
+  }
+  for (;;) {
+    bool waited = false;
+    verdict v = op.prepare_read(&waited);
+    std::byte first;
+    if (v == verdict::go && (waited || os::receive(op.fd(), &first, 1, MSG_PEEK) != -EAGAIN)) {
+      const std::span<std::byte> into = room();
+      if (into.empty()) return 0;
+      const std::int64_t got = os::receive(op.fd(), into.data(), into.size(), 0);
+      if (got >= 0) {
+        const auto bytes = static_cast<std::size_t>(got);
+        op.note_read(into.size(), bytes);
+        return bytes;
+      }
+      if (got != -EAGAIN) {
+        error = system_error_of(got);
+        return 0;
+      }
+    }
+    if (v == verdict::go) v = op.wait();
+    if (v != verdict::go) {
+      error = error_of(v);
+      return 0;
+    }
+  }
+}
+
 std::size_t conn::write_some(std::span<const std::byte> from, std::error_code& error) {
   error.clear();
   operation op(handle_.get(), &descriptor::write);
@@ -202,6 +236,10 @@ std::size_t conn::read(std::span<std::byte> into) {
 }
 void conn::wait_readable() {
   or_throw("read", handle_.get(), [&](std::error_code& e) { wait_readable(e); });
+}
+std::size_t conn::read_when_readable(const std::function<std::span<std::byte>()>& room) {
+  return or_throw("read", handle_.get(),
+                  [&](std::error_code& e) { return read_when_readable(room, e); });
 }
 std::size_t conn::write(std::span<const std::byte> from) {
   return or_throw("write", handle_.get(), [&](std::error_code& e) { return write(from, e); });

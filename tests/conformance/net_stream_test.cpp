@@ -252,6 +252,49 @@ TEST_P(net_stream, waits_until_readable_without_a_buffer) {
   });
 }
 
+TEST_P(net_stream, room_is_asked_for_when_there_is_something) {
+  with_procs(procs(), [&] {
+    auto [a, b] = connected_pair(address());
+    char room[64];
+    detail::atomic<int> asked;
+    const std::function<std::span<std::byte>()> give = [&] {
+      asked.store_relaxed(asked.load_relaxed() + 1);
+      return std::as_writable_bytes(std::span(room));
+    };
+    for (int i = 0; i < 3; ++i) {
+      asked.store_relaxed(0);
+      std::size_t got = 0;
+      wait_group waiting;
+      waiting.go([&, &in = b] { got = in.read_when_readable(give); });
+      gort::sleep(5ms);
+      EXPECT_EQ(asked.load_relaxed(), 0);
+      a.write(bytes_of("ping"));
+      waiting.wait();
+      EXPECT_EQ(std::string_view(room, got), "ping");
+      a.write(bytes_of("there already"));
+      got = b.read_when_readable(give);
+      EXPECT_EQ(std::string_view(room, got), "there already");
+      EXPECT_EQ(asked.load_relaxed(), 2);
+    }
+    std::error_code error;
+    b.set_read_deadline(std::chrono::steady_clock::now() + 1ms);
+    EXPECT_EQ(b.read_when_readable(give, error), 0U);
+    EXPECT_EQ(error, net::errc::timed_out);
+    b.set_read_deadline({});
+    a.write(bytes_of("stays"));
+    EXPECT_EQ(b.read_when_readable([] { return std::span<std::byte>(); }), 0U) << "no room";
+    EXPECT_THROW(b.read_when_readable([]() -> std::span<std::byte> { throw 1; }), int);
+    EXPECT_EQ(read_text(b), "stays");
+    asked.store_relaxed(0);
+    a.close();
+    EXPECT_EQ(b.read_when_readable(give), 0U) << "the end";
+    EXPECT_EQ(asked.load_relaxed(), 1);
+    b.close();
+    EXPECT_EQ(b.read_when_readable(give, error), 0U);
+    EXPECT_EQ(error, net::errc::closed);
+  });
+}
+
 TEST_P(net_stream, endpoints_and_options) {
   with_procs(procs(), [&] {
     auto [a, b] = connected_pair(address());

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -28,6 +29,13 @@ class stream {
   virtual std::size_t read(std::span<std::byte> into, std::error_code& error) = 0;
   /// Blocks until read() will probably not block. Holds no buffer.
   virtual void wait_readable(std::error_code& error) = 0;
+  /// Both in one, into what room() gives when there is something to read, as
+  /// net::conn::read_when_readable().
+  virtual std::size_t read_when_readable(const std::function<std::span<std::byte>()>& room,
+                                         std::error_code& error) {
+    wait_readable(error);
+    return error ? 0 : read(room(), error);
+  }
   /// Whether bytes, the end or an error are here already, as far as can be told without blocking.
   virtual bool has_input() noexcept { return false; }
   /// Blocks until all is written; returns how much was.

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <system_error>
 
@@ -47,6 +48,13 @@ class conn {
   /// nothing, and read() then blocks.
   void wait_readable(std::error_code& error);
   void wait_readable();
+
+  /// wait_readable() and read() in one: asks for `room` when there is something to read into it,
+  /// and then possibly once more. Returns as read() does; 0 if the room is empty. What room()
+  /// throws passes through.
+  std::size_t read_when_readable(const std::function<std::span<std::byte>()>& room,
+                                 std::error_code& error);
+  std::size_t read_when_readable(const std::function<std::span<std::byte>()>& room);
 
   /// Blocks until all bytes are handed to the system; returns how many were, which is all of them
   /// unless there is an error. Go: Write.
