@@ -20,8 +20,15 @@
 #include "sched/schedule.hpp"
 
 // Initial-exec: one instruction, and no call into the dynamic linker from a fresh thread.
-[[gnu::tls_model("initial-exec")]] constinit thread_local gort::detail::g* gort_current_g = nullptr;
-[[gnu::tls_model("initial-exec")]] constinit thread_local std::uint32_t gort_inside = 0;
+// Assembly names them, which link-time optimization does not see.
+#if defined(__GNUC__) && !defined(__clang__)
+#define GORT_NAMED_BY_ASSEMBLY \
+  [[gnu::used, gnu::externally_visible, gnu::tls_model("initial-exec")]]
+#else
+#define GORT_NAMED_BY_ASSEMBLY [[gnu::used, gnu::tls_model("initial-exec")]]
+#endif
+GORT_NAMED_BY_ASSEMBLY constinit thread_local gort::detail::g* gort_current_g = nullptr;
+GORT_NAMED_BY_ASSEMBLY constinit thread_local std::uint32_t gort_inside = 0;
 
 namespace gort::sched {
 
