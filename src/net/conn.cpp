@@ -81,8 +81,8 @@ std::size_t conn::read_when_readable(const std::function<std::span<std::byte>()>
     error = errc::closed;
     return 0;
   }
+  bool waited = false;
   for (;;) {
-    bool waited = false;
     verdict v = op.prepare_read(&waited);
     std::byte first;
     if (v == verdict::go && (waited || os::receive(op.fd(), &first, 1, MSG_PEEK) != -EAGAIN)) {
@@ -104,6 +104,7 @@ std::size_t conn::read_when_readable(const std::function<std::span<std::byte>()>
       error = error_of(v);
       return 0;
     }
+    waited = true;
   }
 }
 
