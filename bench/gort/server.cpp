@@ -17,6 +17,8 @@
 #include <gort/net.hpp>
 #include <gort/runtime.hpp>
 
+#include "raw_reply.hpp"
+
 namespace {
 
 constexpr std::string_view hello = "Hello, World!\n";
@@ -29,13 +31,10 @@ void serve_http(gort::net::listener listener) {
 }
 
 void answer(gort::net::conn c) {
-  constexpr std::string_view reply =
-      "HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nContent-Length: 14\r\n"
-      "Content-Type: text/plain; charset=utf-8\r\n\r\nHello, World!\n";
   std::array<std::byte, 4096> buffer;
   std::error_code error;
   while (c.read(buffer, error) != 0)
-    if (c.write(std::as_bytes(std::span(reply)), error) != reply.size()) return;
+    if (c.write(std::as_bytes(std::span(raw_reply)), error) != raw_reply.size()) return;
 }
 
 void serve_tcp(gort::net::listener listener) {

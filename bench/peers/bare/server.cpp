@@ -26,11 +26,10 @@
 #include <system_error>
 #include <vector>
 
+#include "raw_reply.hpp"
+
 namespace {
 
-constexpr std::string_view reply =
-    "HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nContent-Length: 14\r\n"
-    "Content-Type: text/plain; charset=utf-8\r\n\r\nHello, World!\n";
 constexpr std::size_t buffer_bytes = 4096;
 constexpr unsigned entries = 4096;  // more than wrk's connections, so no queue overflows
 constexpr int events_max = 128;     // what gort's poller takes at once
@@ -67,8 +66,8 @@ bool answer(int socket) {
   static std::array<char, buffer_bytes> buffer;
   const ssize_t got = recv(socket, buffer.data(), buffer.size(), MSG_DONTWAIT);
   if (got < 0 && errno == EAGAIN) return true;
-  return got > 0 && send(socket, reply.data(), reply.size(), MSG_DONTWAIT | MSG_NOSIGNAL) ==
-                        static_cast<ssize_t>(reply.size());
+  return got > 0 && send(socket, raw_reply.data(), raw_reply.size(), MSG_DONTWAIT | MSG_NOSIGNAL) ==
+                        static_cast<ssize_t>(raw_reply.size());
 }
 
 void serve_by_epoll(int listener) {
@@ -164,9 +163,8 @@ class ring_server {
         entry->flags |= IOSQE_BUFFER_SELECT;
       });
     else
-      queue(socket, readable, [socket](io_uring_sqe* entry) {
-        io_uring_prep_poll_multishot(entry, socket, POLLIN);
-      });
+      queue(socket, readable,
+            [socket](io_uring_sqe* entry) { io_uring_prep_poll_multishot(entry, socket, POLLIN); });
   }
 
   void take(const io_uring_cqe& done) {
@@ -201,7 +199,7 @@ class ring_server {
     if (!goes_on) wait_for_input(socket);
     if (done.res <= 0) return;
     queue(socket, sent, [socket](io_uring_sqe* entry) {
-      io_uring_prep_send(entry, socket, reply.data(), reply.size(), MSG_NOSIGNAL);
+      io_uring_prep_send(entry, socket, raw_reply.data(), raw_reply.size(), MSG_NOSIGNAL);
     });
   }
 
