@@ -191,6 +191,57 @@ void send_to(request& r, response_writer& w, std::string path) {
   redirect(r, w, path, status::temporary_redirect);
 }
 
+/// Where no route matches exactly: redirects, refuses, or finds one that was added meanwhile.
+[[gnu::noinline]] const route* settle(const mux_state& state, request& r, response_writer& w,
+                                      segments& split, const route* found) {
+  if (r.method() != "CONNECT" && split.back() != "/") {
+    split.push_back("/");
+    const bool add_slash = is_exact(find(state, r.method(), r.host(), split), split);
+    split.pop_back();
+    if (add_slash) {
+      send_to(r, w, std::string(r.raw_path()) + '/');
+      return nullptr;
+    }
+  }
+  if (found != nullptr) return found;
+  const std::string allow = allowed_methods(state, r.host(), split);
+  // One that has been added meanwhile is not to be refused, least of all by naming its method.
+  if (!allow.empty()) found = find(state, r.method(), r.host(), split);
+  if (found != nullptr) return found;
+  if (allow.empty()) {
+    not_found(r, w);
+  } else {
+    w.header().set("Allow", allow);
+    error(w, "Method Not Allowed", status::method_not_allowed);
+  }
+  return nullptr;
+}
+
+/// The route that is to serve the request; null: it is answered. Apart from the call of the
+/// handler, which then has the stack that this needs.
+[[gnu::noinline]] const route* choose(const mux_state& state, request& r, response_writer& w) {
+  const std::string_view path = r.raw_path();
+  if (!path.starts_with('/')) {  // CONNECT host:port, OPTIONS *
+    path == "*" ? error(w, "400 Bad Request", status::bad_request) : not_found(r, w);
+    return nullptr;
+  }
+  if (may_be_unclean(path) && r.method() != "CONNECT") {
+    std::string clean = clean_path(path);
+    if (clean != path) {
+      send_to(r, w, std::move(clean));
+      return nullptr;
+    }
+  }
+  segments split;
+  split_path(path, split);
+  const route* found = find(state, r.method(), r.host(), split);
+  if (!is_exact(found, split)) found = settle(state, r, w, split, found);
+  if (found == nullptr) return nullptr;
+  r.set_pattern(found->pattern.text);
+  set_values(r, *found, split);
+  return found;
+}
+
 }  // namespace
 
 mux::mux() : state_(std::make_shared<mux_state>()) {}
@@ -232,41 +283,7 @@ std::string mux::match(std::string_view method, std::string_view host,
 }
 
 void mux::operator()(request& r, response_writer& w) const {
-  std::string_view path = r.raw_path();
-  if (!path.starts_with('/')) {  // CONNECT host:port, OPTIONS *
-    return path == "*" ? error(w, "400 Bad Request", status::bad_request) : not_found(r, w);
-  }
-  const bool may_redirect = r.method() != "CONNECT";
-  if (may_redirect && may_be_unclean(path)) {
-    std::string clean = clean_path(path);
-    if (clean != path) return send_to(r, w, std::move(clean));
-  }
-  segments split;
-  split_path(path, split);
-
-  const route* found = find(*state_, r.method(), r.host(), split);
-  bool add_slash = false;
-  std::string allow;
-  if (may_redirect && split.back() != "/" && !is_exact(found, split)) {
-    split.push_back("/");
-    add_slash = is_exact(find(*state_, r.method(), r.host(), split), split);
-    split.pop_back();
-  }
-  if (found == nullptr && !add_slash) {
-    allow = allowed_methods(*state_, r.host(), split);
-    // One that has been added meanwhile is not to be refused, least of all by naming its method.
-    if (!allow.empty()) found = find(*state_, r.method(), r.host(), split);
-  }
-
-  if (add_slash) return send_to(r, w, std::string(path) + '/');
-  if (found == nullptr && allow.empty()) return not_found(r, w);
-  if (found == nullptr) {
-    w.header().set("Allow", allow);
-    return error(w, "Method Not Allowed", status::method_not_allowed);
-  }
-  r.set_pattern(found->pattern.text);
-  set_values(r, *found, split);
-  found->serve(r, w);
+  if (const route* found = choose(*state_, r, w); found != nullptr) found->serve(r, w);
 }
 
 }  // namespace gort::http
