@@ -193,6 +193,37 @@ TEST_F(http_tls, the_least_of_the_servers_limits_bounds_the_handshake) {
   });
 }
 
+// A record that has begun is a request that has begun: it is not idle any more.
+TEST_F(http_tls, half_a_record_has_the_time_of_a_header) {
+  if (!made_) GORT_SKIP("no openssl command");
+  with_procs(2, [] {
+    std::error_code error;
+    const auto config = make_server_tls(folder_ + "/good.pem", folder_ + "/good.key", error);
+    const auto trusting = make_client_tls({}, false, error);
+    ASSERT_FALSE(error);
+    server_options limits;
+    limits.read_header_timeout = 20ms;
+    limits.idle_timeout = 1h;
+    server serve([](request&, response_writer& w) { w.write("ok"); }, limits);
+    auto pipe = test::make_pipe();
+    wait_group connection;
+    connection.go([&, end = pipe.server.release()] {
+      serve.serve_connection(make_tls_server(std::unique_ptr<stream>(end), config, in(60s)));
+    });
+    stream& wire = *pipe.client;
+    const auto ask =
+        make_tls_client(std::move(pipe.client), trusting, "good.example", in(60s), error);
+    ASSERT_FALSE(error);
+    ask->write(std::as_bytes(std::span(std::string_view("GET / HTTP/1.1\r\nHost: h\r\n\r\n"))),
+               error);
+    std::byte answer[1000];
+    EXPECT_GT(ask->read(answer, error), 0u);
+    wire.write(std::as_bytes(std::span(std::string_view("\x17\x03\x03\x01"))), error);
+    while (ask->read(answer, error) != 0) continue;  // a farewell, perhaps
+    connection.wait();                               // an hour, without the limit
+  });
+}
+
 TEST_F(http_tls, a_server_that_does_not_shake_hands_is_given_up) {
   with_procs(2, [&] {
     std::vector<std::unique_ptr<stream>> servers;
