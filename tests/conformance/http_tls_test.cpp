@@ -193,6 +193,29 @@ TEST_F(http_tls, the_least_of_the_servers_limits_bounds_the_handshake) {
   });
 }
 
+/// Keeps how much time each deadline for reading left.
+struct timing_stream final : test::simple_stream {
+  timing_stream(std::unique_ptr<stream> s, std::vector<std::chrono::nanoseconds>& left)
+      : to(std::move(s)), noted(left) {}
+  std::size_t read(std::span<std::byte> into, std::error_code& error) override {
+    return to->read(into, error);
+  }
+  void wait_readable(std::error_code& error) override { to->wait_readable(error); }
+  using simple_stream::write_vectored;
+  std::size_t write(std::span<const std::byte> from, std::error_code& error) override {
+    return to->write(from, error);
+  }
+  void close_write(std::error_code& error) override { to->close_write(error); }
+  void close() noexcept override { to->close(); }
+  void set_read_deadline(time_point when) override {
+    if (when != time_point{}) noted.push_back(when - std::chrono::steady_clock::now());
+    to->set_read_deadline(when);
+  }
+  std::string remote_address() const override { return to->remote_address(); }
+  std::unique_ptr<stream> to;
+  std::vector<std::chrono::nanoseconds>& noted;
+};
+
 // A record that has begun is a request that has begun: it is not idle any more.
 TEST_F(http_tls, half_a_record_has_the_time_of_a_header) {
   if (!made_) GORT_SKIP("no openssl command");
@@ -206,9 +229,11 @@ TEST_F(http_tls, half_a_record_has_the_time_of_a_header) {
     limits.idle_timeout = 1h;
     server serve([](request&, response_writer& w) { w.write("ok"); }, limits);
     auto pipe = test::make_pipe();
+    std::vector<std::chrono::nanoseconds> left;
     wait_group connection;
     connection.go([&, end = pipe.server.release()] {
-      serve.serve_connection(make_tls_server(std::unique_ptr<stream>(end), config, in(60s)));
+      auto timed = std::make_unique<timing_stream>(std::unique_ptr<stream>(end), left);
+      serve.serve_connection(make_tls_server(std::move(timed), config, in(60s)));
     });
     stream& wire = *pipe.client;
     const auto ask =
@@ -220,7 +245,8 @@ TEST_F(http_tls, half_a_record_has_the_time_of_a_header) {
     EXPECT_GT(ask->read(answer, error), 0u);
     wire.write(std::as_bytes(std::span(std::string_view("\x17\x03\x03\x01"))), error);
     while (ask->read(answer, error) != 0) continue;  // a farewell, perhaps
-    connection.wait();                               // an hour, without the limit
+    connection.wait();
+    EXPECT_LE(left.back(), limits.read_header_timeout);
   });
 }
 
