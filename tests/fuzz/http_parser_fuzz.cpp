@@ -34,8 +34,7 @@ http::server& fuzzed_server() {
     mux.handle("/leave", [](http::request&, http::response_writer&) {});
     mux.handle("/peek", [](http::request& r, http::response_writer& w) {
       std::byte one[1];
-      r.read(one);
-      w.write(gort::test::text_of(one));
+      w.write(gort::test::text_of(one).substr(0, r.read(one)));  // none, if there is no body
     });
     http::server_options o;
     o.max_header_bytes = 4096;
