@@ -1,10 +1,9 @@
 // A system call without the C library in between.
 //
 // glibc's recv(), send() and epoll_wait() are cancellation points: in a process with threads each
-// changes a word by a locked instruction before the call and by another one after it, which is more
-// than the rest of the way into the system. Nobody cancels our threads. Sanitizers learn from those
-// functions what the system reads and writes, so their builds keep to them (os/socket.cpp,
-// os/epoll.cpp).
+// changes a word by a locked instruction before the call and by another one after it. Nobody
+// cancels our threads. Sanitizers learn from those functions what the system reads and writes, so
+// their builds keep to them (os/socket.cpp, os/epoll.cpp).
 #pragma once
 
 namespace gort::os {

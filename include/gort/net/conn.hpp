@@ -50,8 +50,8 @@ class conn {
   void wait_readable();
 
   /// wait_readable() and read() in one: asks for `room` when there is something to read into it,
-  /// and then possibly once more. Returns as read() does; 0 if the room is empty. What room()
-  /// throws passes through.
+  /// and then possibly once more. Returns as read() does; 0 if the room is empty. room() may block,
+  /// and what it throws passes through; it must not read from this connection, whose turn that is.
   std::size_t read_when_readable(const std::function<std::span<std::byte>()>& room,
                                  std::error_code& error);
   std::size_t read_when_readable(const std::function<std::span<std::byte>()>& room);
