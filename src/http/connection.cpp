@@ -66,20 +66,13 @@ void connection::end(bool even_if_active) noexcept {
 void connection::run() {
   while (wait_for_request()) {
     step next;
-    do {
-      next = serve_one();
-      if (next != step::again) break;
-      if (exchange_->in.size() == 0)
-        next = step::idle;
-      else
-        exchange_->next_request();
-    } while (next == step::again);
+    while ((next = serve_one()) == step::again && exchange_->in.size() != 0)
+      exchange_->next_request();
     std::error_code error;
     flush({}, error);
     if (error) next = step::close;
     if (next == step::linger) linger();
-    if (next != step::idle) break;
-    if (!become_idle()) return;
+    if (next != step::again || !become_idle()) break;
   }
   if (exchange_ != nullptr) end_exchange();
 }
@@ -104,14 +97,13 @@ bool connection::wait_for_request() {
   const bool is_new = !has_asked_ && o.read_header_timeout != nanoseconds::zero();
   nanoseconds most = is_new ? o.read_header_timeout : o.idle_timeout;
   std::error_code error;
-  trims_next_ = stack_is_used_ && (most == nanoseconds::zero() || most > 2 * trim_after);
-  if (trims_next_) {
+  if (stack_is_used_ && (most == nanoseconds::zero() || most > 2 * trim_after)) {
     read_deadline_.within(trim_after);
     const std::size_t n = read_first(error);
-    if (!trims_next_ || !is_timeout(error)) return n != 0;
+    if (head_is_timed_ || !is_timeout(error)) return n != 0;
     if (exchange_ != nullptr && !become_idle()) return false;  // there was nothing to read
     sched::trim_stack();
-    trims_next_ = stack_is_used_ = false;
+    stack_is_used_ = false;
     if (most != nanoseconds::zero()) most -= trim_after;
   }
   read_deadline_.within(most);
@@ -134,7 +126,6 @@ std::span<std::byte> connection::begin_request() {
     // What has come may be half a record only, so this may have to wait for the rest.
     if (stream_->is_tls()) {
       read_deadline_.exactly(header_limit());
-      trims_next_ = false;
       head_is_timed_ = true;
     }
   }

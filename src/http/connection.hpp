@@ -74,7 +74,7 @@ class connection final : public detail::request_source {
 
  private:
   enum class body_kind : std::uint8_t { none, length, chunked };
-  enum class step : std::uint8_t { again, idle, close, linger };
+  enum class step : std::uint8_t { again, close, linger };
 
   /// Short enough to matter, long enough for connections in use not to come near it.
   static constexpr std::chrono::nanoseconds trim_after{std::chrono::seconds(3)};
@@ -105,7 +105,6 @@ class connection final : public detail::request_source {
   lazy_deadline write_deadline_;
   bool has_asked_ = false;             // a first request has been read
   bool stack_is_used_ = false;         // since it was last trimmed
-  bool trims_next_ = false;            // the read deadline is that of trim_after
   bool head_is_timed_ = false;         // the read deadline is that of the next head
   gort::detail::atomic<phase> phase_;  // [srv-2]
   std::unique_ptr<exchange> exchange_;

@@ -51,13 +51,11 @@ struct exchange {
 
   /// Before it goes back to the pool.
   void reset() noexcept {
+    next_request();
     in.reset();
     out.clear();
     if (out.capacity() > keep_out_max) out = std::string();
-    body.clear();
     parser.reset();
-    request_access{request}.reset();
-    response_headers.clear();
   }
 };
 

@@ -27,65 +27,22 @@ conn conn::adopt(int fd, std::error_code& error) {
   return conn(detail::socket_handle(d));
 }
 
-std::size_t conn::read(std::span<std::byte> into, std::error_code& error) {
+namespace {
+
+/// One read into what room() gives. `readable`: ask for room and the system at once; else not
+/// before there is something.
+template <class Room>
+std::size_t receive_into(descriptor* d, bool readable, const Room& room, std::error_code& error) {
   error.clear();
-  operation op(handle_.get(), &descriptor::read);
+  operation op(d, &descriptor::read);
   if (!op) {
     error = errc::closed;
     return 0;
   }
   for (;;) {
-    verdict v = op.prepare_read();
-    if (v == verdict::go) {
-      if (into.empty()) return 0;
-      const std::int64_t got = os::receive(op.fd(), into.data(), into.size(), 0);
-      if (got >= 0) {
-        const auto bytes = static_cast<std::size_t>(got);
-        op.note_read(into.size(), bytes);
-        return bytes;
-      }
-      if (got != -EAGAIN) {
-        error = system_error_of(got);
-        return 0;
-      }
-      v = op.wait();
-    }
-    if (v != verdict::go) {
-      error = error_of(v);
-      return 0;
-    }
-  }
-}
-
-void conn::wait_readable(std::error_code& error) {
-  error.clear();
-  operation op(handle_.get(), &descriptor::read);
-  if (!op) {
-    error = errc::closed;
-    return;
-  }
-  bool waited = false;
-  verdict v = op.prepare_read(&waited);
-  if (v == verdict::go && !waited) {
+    verdict v = op.prepare_read(&readable);
     std::byte first;
-    if (os::receive(op.fd(), &first, 1, MSG_PEEK) == -EAGAIN) v = op.wait();
-  }
-  error = error_of(v);
-}
-
-std::size_t conn::read_when_readable(const std::function<std::span<std::byte>()>& room,
-                                     std::error_code& error) {
-  error.clear();
-  operation op(handle_.get(), &descriptor::read);
-  if (!op) {
-    error = errc::closed;
-    return 0;
-  }
-  bool waited = false;
-  for (;;) {
-    verdict v = op.prepare_read(&waited);
-    std::byte first;
-    if (v == verdict::go && (waited || os::receive(op.fd(), &first, 1, MSG_PEEK) != -EAGAIN)) {
+    if (v == verdict::go && (readable || os::receive(op.fd(), &first, 1, MSG_PEEK) != -EAGAIN)) {
       const std::span<std::byte> into = room();
       if (into.empty()) return 0;
       const std::int64_t got = os::receive(op.fd(), into.data(), into.size(), 0);
@@ -104,8 +61,36 @@ std::size_t conn::read_when_readable(const std::function<std::span<std::byte>()>
       error = error_of(v);
       return 0;
     }
-    waited = true;
+    readable = true;
   }
+}
+
+}  // namespace
+
+std::size_t conn::read(std::span<std::byte> into, std::error_code& error) {
+  return receive_into(
+      handle_.get(), true, [into] { return into; }, error);
+}
+
+std::size_t conn::read_when_readable(const std::function<std::span<std::byte>()>& room,
+                                     std::error_code& error) {
+  return receive_into(handle_.get(), false, room, error);
+}
+
+void conn::wait_readable(std::error_code& error) {
+  error.clear();
+  operation op(handle_.get(), &descriptor::read);
+  if (!op) {
+    error = errc::closed;
+    return;
+  }
+  bool waited = false;
+  verdict v = op.prepare_read(&waited);
+  if (v == verdict::go && !waited) {
+    std::byte first;
+    if (os::receive(op.fd(), &first, 1, MSG_PEEK) == -EAGAIN) v = op.wait();
+  }
+  error = error_of(v);
 }
 
 std::size_t conn::write_some(std::span<const std::byte> from, std::error_code& error) {

@@ -132,25 +132,14 @@ TEST(http_client, bodies_go_up_by_length_and_chunked) {
 }
 
 /// Writes return a while after what they wrote has gone out.
-class late_stream final : public test::simple_stream {
+class late_stream final : public test::forwarding_stream {
  public:
-  explicit late_stream(std::unique_ptr<stream> inner) : inner_(std::move(inner)) {}
-  std::size_t read(std::span<std::byte> into, std::error_code& error) override {
-    return inner_->read(into, error);
-  }
-  void wait_readable(std::error_code& error) override { inner_->wait_readable(error); }
+  using forwarding_stream::forwarding_stream;
   std::size_t write(std::span<const std::byte> from, std::error_code& error) override {
-    const std::size_t n = inner_->write(from, error);
+    const std::size_t n = forwarding_stream::write(from, error);
     gort::sleep(2ms);
     return n;
   }
-  void close_write(std::error_code& error) override { inner_->close_write(error); }
-  void close() noexcept override { inner_->close(); }
-  void set_read_deadline(time_point when) override { inner_->set_read_deadline(when); }
-  std::string remote_address() const override { return "late"; }
-
- private:
-  std::unique_ptr<stream> inner_;
 };
 
 TEST(http_client, a_connection_is_kept_when_the_answer_overtakes_the_end_of_the_last_write) {

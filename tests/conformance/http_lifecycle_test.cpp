@@ -244,26 +244,16 @@ TEST(http_lifecycle, clients_that_do_not_read_are_timed_out) {
 }
 
 /// Becomes readable, and says that the time is over when it is then read: every second time.
-class late_stream final : public test::simple_stream {
+class late_stream final : public test::forwarding_stream {
  public:
-  explicit late_stream(std::unique_ptr<stream> s) : stream_(std::move(s)) {}
+  using forwarding_stream::forwarding_stream;
   std::size_t read(std::span<std::byte> into, std::error_code& error) override {
-    if (reads_++ % 2 == 0) return stream_->read(into, error);
+    if (reads_++ % 2 == 0) return forwarding_stream::read(into, error);
     error = net::errc::timed_out;
     return 0;
   }
-  void wait_readable(std::error_code& error) override { stream_->wait_readable(error); }
-  using simple_stream::write_vectored;
-  std::size_t write(std::span<const std::byte> from, std::error_code& error) override {
-    return stream_->write(from, error);
-  }
-  void close_write(std::error_code& error) override { stream_->close_write(error); }
-  void close() noexcept override { stream_->close(); }
-  void set_read_deadline(time_point when) override { stream_->set_read_deadline(when); }
-  std::string remote_address() const override { return "late"; }
 
  private:
-  std::unique_ptr<stream> stream_;
   int reads_ = 0;
 };
 

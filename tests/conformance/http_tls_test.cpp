@@ -194,25 +194,13 @@ TEST_F(http_tls, the_least_of_the_servers_limits_bounds_the_handshake) {
 }
 
 /// Keeps how much time each deadline for reading left.
-struct timing_stream final : test::simple_stream {
+struct timing_stream final : test::forwarding_stream {
   timing_stream(std::unique_ptr<stream> s, std::vector<std::chrono::nanoseconds>& left)
-      : to(std::move(s)), noted(left) {}
-  std::size_t read(std::span<std::byte> into, std::error_code& error) override {
-    return to->read(into, error);
-  }
-  void wait_readable(std::error_code& error) override { to->wait_readable(error); }
-  using simple_stream::write_vectored;
-  std::size_t write(std::span<const std::byte> from, std::error_code& error) override {
-    return to->write(from, error);
-  }
-  void close_write(std::error_code& error) override { to->close_write(error); }
-  void close() noexcept override { to->close(); }
+      : forwarding_stream(std::move(s)), noted(left) {}
   void set_read_deadline(time_point when) override {
     if (when != time_point{}) noted.push_back(when - std::chrono::steady_clock::now());
-    to->set_read_deadline(when);
+    forwarding_stream::set_read_deadline(when);
   }
-  std::string remote_address() const override { return to->remote_address(); }
-  std::unique_ptr<stream> to;
   std::vector<std::chrono::nanoseconds>& noted;
 };
 

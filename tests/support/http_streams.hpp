@@ -130,6 +130,27 @@ class pipe_end final : public simple_stream {
   std::shared_ptr<pipe_half> out_;
 };
 
+/// Passes everything on; for streams that differ in one thing.
+class forwarding_stream : public simple_stream {
+ public:
+  explicit forwarding_stream(std::shared_ptr<http::stream> s) : to_(std::move(s)) {}
+  std::size_t read(std::span<std::byte> into, std::error_code& error) override {
+    return to_->read(into, error);
+  }
+  void wait_readable(std::error_code& error) override { to_->wait_readable(error); }
+  using simple_stream::write_vectored;
+  std::size_t write(std::span<const std::byte> from, std::error_code& error) override {
+    return to_->write(from, error);
+  }
+  void close_write(std::error_code& error) override { to_->close_write(error); }
+  void close() noexcept override { to_->close(); }
+  void set_read_deadline(time_point when) override { to_->set_read_deadline(when); }
+  std::string remote_address() const override { return to_->remote_address(); }
+
+ private:
+  std::shared_ptr<http::stream> to_;
+};
+
 struct pipe_pair {
   std::unique_ptr<http::stream> server;
   std::unique_ptr<http::stream> client;

@@ -47,7 +47,7 @@ class talk {
     auto pipe = make_pipe();
     end_ = std::move(pipe.client);
     go([&s, end = std::shared_ptr<stream>(std::move(pipe.server))] {
-      s.serve_connection(std::make_unique<forward>(end));
+      s.serve_connection(std::make_unique<forwarding_stream>(end));
     });
   }
   void say(std::string_view text) {
@@ -68,22 +68,6 @@ class talk {
   stream& end() { return *end_; }
 
  private:
-  // go() copies what it starts; a stream is owned once.
-  struct forward final : simple_stream {
-    explicit forward(std::shared_ptr<stream> s) : to(std::move(s)) {}
-    std::size_t read(std::span<std::byte> into, std::error_code& e) override {
-      return to->read(into, e);
-    }
-    void wait_readable(std::error_code& e) override { to->wait_readable(e); }
-    std::size_t write(std::span<const std::byte> from, std::error_code& e) override {
-      return to->write(from, e);
-    }
-    void close_write(std::error_code& e) override { to->close_write(e); }
-    void close() noexcept override { to->close(); }
-    void set_read_deadline(time_point when) override { to->set_read_deadline(when); }
-    std::string remote_address() const override { return "pipe"; }
-    std::shared_ptr<stream> to;
-  };
   std::unique_ptr<stream> end_;
 };
 
