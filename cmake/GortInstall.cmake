@@ -4,8 +4,15 @@ set(gort_package ${CMAKE_INSTALL_LIBDIR}/cmake/gort)
 
 install(TARGETS gort_core gort_gort EXPORT gort_targets
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+set(gort_headers_left_out)
+if(NOT TARGET gort_prometheus)
+  # They include headers that are not here.
+  set(gort_headers_left_out PATTERN "prometheus*.hpp" EXCLUDE)
+endif()
 install(DIRECTORY include/gort DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING
-  PATTERN "*.hpp")
+  PATTERN "*.hpp" ${gort_headers_left_out})
+# gdb finds it in programs; this one is for `source`, where it may not look there.
+install(FILES tools/gdb/gort.py DESTINATION ${CMAKE_INSTALL_DATADIR}/gort/gdb)
 if(TARGET gort)
   install(TARGETS gort OPTIONAL RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
@@ -28,6 +35,22 @@ install(FILES ${CMAKE_CURRENT_BINARY_DIR}/gortConfig.cmake
 # The prefix is found from gort.pc's own place, so that an installed tree may be moved.
 file(RELATIVE_PATH gort_pc_up
   /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
-configure_file(cmake/gort.pc.in ${CMAKE_CURRENT_BINARY_DIR}/gort.pc @ONLY)
-install(FILES ${CMAKE_CURRENT_BINARY_DIR}/gort.pc
-  DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+set(gort_pc_files gort)
+if(TARGET gort_pprof)
+  list(APPEND gort_pc_files gort-pprof)
+endif()
+if(TARGET gort_http)
+  list(APPEND gort_pc_files gort-http)
+endif()
+if(TARGET gort_prometheus)
+  list(APPEND gort_pc_files gort-prometheus)
+  set(gort_prometheus_requires gort)
+  if(TARGET gort_http)
+    set(gort_prometheus_requires gort-http)
+  endif()
+endif()
+foreach(name ${gort_pc_files})
+  configure_file(cmake/${name}.pc.in ${CMAKE_CURRENT_BINARY_DIR}/${name}.pc @ONLY)
+  install(FILES ${CMAKE_CURRENT_BINARY_DIR}/${name}.pc
+    DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+endforeach()

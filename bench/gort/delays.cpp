@@ -24,7 +24,7 @@
 #include <gort/wait_group.hpp>
 
 #include "row_main.hpp"
-#include "sched/proc.hpp"
+#include "sched/gmp/proc.hpp"
 
 namespace {
 

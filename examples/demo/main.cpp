@@ -4,12 +4,11 @@
 //
 // Ctrl-C (SIGINT) or SIGTERM shut it down as a service should be: it accepts no more, answers what
 // it has begun, and ends with status 0. What is still running after five seconds is broken off.
-#include <signal.h>
-#include <sys/socket.h>
-#include <unistd.h>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -19,10 +18,18 @@
 #include <gort/context.hpp>
 #include <gort/go.hpp>
 #include <gort/http.hpp>
+#include <gort/http/debug.hpp>
 #include <gort/net.hpp>
+#include <gort/pprof.hpp>
 #include <gort/runtime.hpp>
+#include <gort/select.hpp>
+#include <gort/signal.hpp>
 #include <gort/time.hpp>
 #include <gort/wait_group.hpp>
+
+#ifdef GORT_DEMO_METRICS  // where prometheus-cpp is installed
+#include <gort/prometheus_handler.hpp>
+#endif
 
 #include "exercises/measure.hpp"
 
@@ -47,6 +54,11 @@ constexpr link links[] = {
     {"/echo", "sends a body back as it comes: curl -T file .../echo"},
     {"/panic", "a handler that throws: 500, and a line in the log"},
     {"/healthz", "ok"},
+    {"/debug/pprof/", "profiles; see the commands below"},
+    {"/debug/vars", "the command line and memory statistics as JSON, as Go's expvar"},
+#ifdef GORT_DEMO_METRICS
+    {"/metrics", "what the runtime counts, for Prometheus, by Go's names"},
+#endif
 };
 
 void index(request&, response_writer& w) {
@@ -67,20 +79,32 @@ void item(request& r, response_writer& w) {
   w.write("{\"id\": " + id + ", \"name\": \"item " + id + "\"}\n");
 }
 
-void events(request& r, response_writer& w) {
+/// Until the client has gone or the server shuts down.
+void events(request& r, response_writer& w, const gort::chan<gort::unit>& stopping) {
   gort::http::event_stream stream(w);
-  for (int i = 1;; ++i) {
+  bool over = false;
+  for (int i = 1; !over; ++i) {
     const std::string data = "tick " + std::to_string(i) + ", " +
                              std::to_string(gort::runtime::num_goroutine()) + " goroutines";
     std::error_code gone;
     stream.send({.data = data, .name = "tick"}, gone);
-    if (gone || r.context().done().recv_for(1s).ready) return;  // the client, or the server
+    if (gone) return;
+    gort::select(r.context().done().on_recv([&] { over = true; }),
+                 stopping.on_recv([&] { over = true; }), gort::after(1s).on_recv());
   }
 }
 
 void echo(request& r, response_writer& w) {
   std::byte buffer[16 * 1024];
   while (const std::size_t n = r.read(buffer)) w.write(std::span<const std::byte>(buffer, n));
+}
+
+/// Middleware: whatever a request starts bears its endpoint, in profiles and in dumps.
+handler labelled(handler next) {
+  return [next = std::move(next)](request& r, response_writer& w) {
+    gort::pprof::with_labels(gort::pprof::labels("endpoint", r.path(), "method", r.method()),
+                             [&] { next(r, w); });
+  };
 }
 
 /// Middleware, a function from handler to handler: a field in every response.
@@ -91,7 +115,7 @@ handler named(handler next) {
   };
 }
 
-handler routes() {
+handler routes(const gort::chan<gort::unit>& stopping) {
   mux m;
   m.handle("GET /{$}", index);
   m.handle("GET /hello/{name}", [](request& r, response_writer& w) {
@@ -101,37 +125,50 @@ handler routes() {
   m.handle("GET /work", [](request&, response_writer& w) {
     w.write(std::to_string(exercise::busy(100'000'000)) + "\n");
   });
-  m.handle("GET /events", events);
+  m.handle("GET /events", [stopping](request& r, response_writer& w) { events(r, w, stopping); });
   m.handle("/echo", echo);
   m.handle("GET /panic", [](request&, response_writer&) { throw std::runtime_error("on demand"); });
   m.handle("GET /healthz", [](request&, response_writer& w) { w.write("ok\n"); });
-  return named(m);
+  gort::http::debug::options who;  // requests from this machine only
+#ifdef GORT_DEMO_METRICS
+  who.metrics = gort::prometheus::metrics_handler();
+#endif
+  gort::http::debug::handlers(m, std::move(who));
+  return named(labelled(m));
 }
 
-int interrupt_pipe[2];  // a pair of sockets, so that a goroutine can wait for a signal
-
-void on_signal(int) {
-  const char byte = 0;
-  [[maybe_unused]] const ssize_t sent = write(interrupt_pipe[1], &byte, 1);
+void print_commands(const std::string& base) {
+  const std::string profiles = base + "/debug/pprof/";
+  std::printf("\nTo look into it while it serves:\n");
+  const std::string lines[] = {
+      "go tool pprof -http=: '" + profiles +
+          "profile?seconds=5'    # while somebody asks for /work",
+      "go tool pprof -top -tagfocus=endpoint=/work '" + profiles + "profile?seconds=5'",
+      "go tool pprof -top " + profiles + "goroutine",
+      "go tool pprof -top -seconds 5 " + profiles + "creation",
+      "curl -s '" + base + "/debug/mutex/enable?rate=5'; sleep 5; go tool pprof -top " + profiles +
+          "mutex; curl -s " + base + "/debug/mutex/disable",
+      "curl -so gort-trace.out '" + base +
+          "/debug/trace?seconds=5' && go tool trace gort-trace.out",
+      "curl -s '" + profiles + "goroutine?debug=2'",
+  };
+  for (const std::string& each : lines) std::printf("  %s\n", each.c_str());
 }
 
 /// Blocks until SIGINT, SIGTERM, or the time is over.
-void wait_for_the_end(gort::net::conn interrupted) {
+void wait_for_the_end(gort::context ctx) {
   const char* text = std::getenv("DEMO_SECONDS");
   const double limit_s = text != nullptr ? std::atof(text) : 0;
-  std::error_code error;
+  std::optional<gort::cancelable_context> limited;
   if (limit_s > 0) {
     std::printf("for %g s (DEMO_SECONDS)\n", limit_s);
-    const auto limit = std::chrono::duration<double>(limit_s);
-    interrupted.set_read_deadline(
-        std::chrono::steady_clock::now() +
-            std::chrono::duration_cast<std::chrono::steady_clock::duration>(limit),
-        error);
+    limited = gort::with_timeout(ctx, std::chrono::duration<double>(limit_s));
+    ctx = limited->ctx;
   } else {
     std::printf("until Ctrl-C\n");
   }
   std::fflush(stdout);
-  interrupted.wait_readable(error);
+  ctx.done().recv();
 }
 
 gort::net::listener listen_somewhere(const std::string& address, std::error_code& error) {
@@ -142,29 +179,29 @@ gort::net::listener listen_somewhere(const std::string& address, std::error_code
 }
 
 int demo(const std::string& address) {
+  auto [interrupted, stop] = gort::signal::notify_context(gort::background(), SIGINT, SIGTERM);
   std::error_code error;
   gort::net::listener listener = listen_somewhere(address, error);
   if (error) {
     std::fprintf(stderr, "demo: listen %s: %s\n", address.c_str(), error.message().c_str());
     return 1;
   }
-  gort::net::conn interrupted = gort::net::conn::adopt(interrupt_pipe[0]);
   const std::string base = "http://" + listener.local_endpoint().to_string();
   std::printf("\nThe demo serves on loopback. To try:\n");
   for (const link& each : links) std::printf("  %-36s %s\n", (base + each.path).c_str(), each.what);
+  print_commands(base);
 
+  const auto stopping = gort::make_chan<gort::unit>();
+  gort::http::server server(routes(stopping));
   // Ends the streams of events, which would otherwise go on for ever.
-  auto [living, end] = gort::with_cancel(gort::background());
-  gort::http::server_options options;
-  options.base_context = living;
-  gort::http::server server(routes(), std::move(options));
+  server.register_on_shutdown([stopping] { stopping.close(); });
   gort::wait_group serving;
   serving.go([&] { server.serve(std::move(listener)); });
-  wait_for_the_end(std::move(interrupted));
+  wait_for_the_end(interrupted);
+  stop();  // a second Ctrl-C does not wait
 
   std::printf("shutting down ...\n");
   std::fflush(stdout);
-  end();
   const auto [ctx, cancel] = gort::with_timeout(gort::background(), 5s);
   if (server.shutdown(ctx)) {
     std::printf("%zu connections broken off\n", server.connections());
@@ -177,15 +214,6 @@ int demo(const std::string& address) {
 }  // namespace
 
 int main(int count, char** arguments) {
-  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, interrupt_pipe) != 0) {
-    std::perror("demo: socketpair");
-    return 1;
-  }
-  struct sigaction action {};
-  action.sa_handler = on_signal;
-  action.sa_flags = SA_RESTART | SA_ONSTACK;
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
   const std::string address = count > 1 ? arguments[1] : "127.0.0.1:8080";
   return gort::run([&] { return demo(address); });
 }

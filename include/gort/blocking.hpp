@@ -1,17 +1,23 @@
 // Announcing a call that may block the thread.
 #pragma once
 
+#include <cstdint>
 #include <utility>
 
 namespace gort {
 
 namespace detail {
-void begin_blocking() noexcept;
-void end_blocking() noexcept;
+struct blocking_call {
+  const void* place;           // in the program
+  std::int64_t given_away_ns;  // when its processor was given away at its start; 0: it was not
+};
+blocking_call begin_blocking() noexcept;
+void end_blocking(const blocking_call& call) noexcept;
 
 struct blocking_scope {
-  blocking_scope() noexcept { begin_blocking(); }
-  ~blocking_scope() { end_blocking(); }
+  blocking_call call = begin_blocking();
+  blocking_scope() noexcept = default;
+  ~blocking_scope() { end_blocking(call); }
   blocking_scope(const blocking_scope&) = delete;
   blocking_scope& operator=(const blocking_scope&) = delete;
 };

@@ -56,7 +56,21 @@ chan<T> make_chan(std::int64_t n = 0);
 
 namespace detail {
 
+struct chan_access;  // src/sync: timers' channels, contexts'
+
+extern "C" [[gnu::weak]] void __lsan_do_leak_check();
+
+/// What a handle at that place hides its channel's address by. LeakSanitizer looks for addresses as
+/// they are: where it is in the process, whoever has brought it there, nothing is hidden.
+inline std::uintptr_t handle_key(const void* handle) noexcept {
+  return __lsan_do_leak_check != nullptr ? 0 : reinterpret_cast<std::uintptr_t>(handle);
+}
+
 /// A counted reference to a channel, or nil.
+///
+/// It is kept as the channel's address xor its own, and cleared in memory when it goes. So whoever
+/// looks for leaked goroutines knows a handle from a mere copy of the address or of the word
+/// (src/report/leaks.cpp).
 template <class T>
 class chan_handle {
   static_assert(std::is_object_v<T> && !std::is_const_v<T> && !std::is_array_v<T>);
@@ -65,33 +79,56 @@ class chan_handle {
   using value_type = T;
 
   constexpr chan_handle() noexcept = default;
-  chan_handle(const chan_handle& other) noexcept : body_(other.body_) {
-    if (body_ != nullptr) body_->retain();
+  chan_handle(const chan_handle& other) noexcept : chan_handle(other.body_or_null()) {
+    if (word_ != 0) body()->retain();
   }
-  chan_handle(chan_handle&& other) noexcept : body_(std::exchange(other.body_, nullptr)) {}
+  chan_handle(chan_handle&& other) noexcept : chan_handle(other.take()) {}
   chan_handle& operator=(chan_handle other) noexcept {
-    std::swap(body_, other.body_);
+    chan_body<T>* const mine = take();
+    set(other.take());
+    other.set(mine);
     return *this;
   }
   ~chan_handle() {
-    if (body_ != nullptr) body_->release();
+    if (chan_body<T>* const last = take(); last != nullptr) last->release();
   }
 
   /// False for a nil channel.
-  explicit operator bool() const noexcept { return body_ != nullptr; }
+  explicit operator bool() const noexcept { return word_ != 0; }
   /// Whether both are the same channel, or both nil. Views compare with channels too.
   friend bool operator==(const chan_handle& a, const chan_handle& b) noexcept {
-    return a.body_ == b.body_;
+    return a.body_or_null() == b.body_or_null();
   }
 
   /// Elements in the buffer at some moment during the call; 0 for nil. Go: len(c).
-  std::size_t len() const noexcept { return body_ == nullptr ? 0 : body_->len(); }
-  /// Size of the buffer; 0 for nil. Go: cap(c).
-  std::size_t cap() const noexcept { return body_ == nullptr ? 0 : body_->cap(); }
+  std::size_t len() const noexcept { return is_nil() ? 0 : body()->len(); }
+  /// Size of the buffer; 0 for nil, and for timers' channels as Go has it. Go: cap(c).
+  std::size_t cap() const noexcept { return is_nil() ? 0 : body()->cap(); }
 
  protected:
-  explicit chan_handle(chan_body<T>* body) noexcept : body_(body) {}
-  chan_body<T>* body_ = nullptr;
+  explicit chan_handle(chan_body<T>* body) noexcept { set(body); }
+  friend struct chan_access;
+
+  bool is_nil() const noexcept { return word_ == 0; }
+  /// Not of nil.
+  chan_body<T>* body() const noexcept {
+    return reinterpret_cast<chan_body<T>*>(word_ ^ handle_key(this));
+  }
+  chan_body<T>* body_or_null() const noexcept { return is_nil() ? nullptr : body(); }
+
+ private:
+  void set(chan_body<T>* to) noexcept {
+    if (to != nullptr) word_ = reinterpret_cast<std::uintptr_t>(to) ^ handle_key(this);
+  }
+  /// Leaves nil, in memory too: a store to what is about to end would be left out.
+  chan_body<T>* take() noexcept {
+    chan_body<T>* const had = body_or_null();
+    word_ = 0;
+    asm volatile("" : "+m"(word_));
+    return had;
+  }
+
+  std::uintptr_t word_ = 0;  // 0: nil
 };
 
 /// The sending half of the interface. All of it is callable from goroutines and plain threads, and
@@ -106,13 +143,11 @@ class send_side : public Base {
   /// wait; `value` has not been moved from then. Also throws what moving a T throws; the channel is
   /// unchanged then. Go: c <- v.
   void send(T&& value) const {
-    if (this->body_ == nullptr) [[unlikely]]
+    if (this->is_nil()) [[unlikely]]
       block_forever(wait_reason::chan_send_nil);
-    this->body_->send(value);
+    this->body()->send(value);
   }
-  void send(const T& value) const
-    requires std::copy_constructible<T>
-  {
+  void send(const T& value) const requires std::copy_constructible<T> {
     T copy(value);  // here, not under the channel's lock
     send(std::move(copy));
   }
@@ -120,12 +155,10 @@ class send_side : public Base {
   /// Sends if that is possible without waiting. False: it is not, `value` has not been moved from.
   /// Throws on a closed channel as send() does. Go: select with a default.
   [[nodiscard]] bool try_send(T&& value) const {
-    if (this->body_ == nullptr || !this->body_->may_send()) return false;  // [chan-4]
-    return sent(this->body_->send_now(value));
+    if (this->is_nil() || !this->body()->may_send()) return false;  // [chan-4]
+    return sent(this->body()->send_now(value));
   }
-  [[nodiscard]] bool try_send(const T& value) const
-    requires std::copy_constructible<T>
-  {
+  [[nodiscard]] bool try_send(const T& value) const requires std::copy_constructible<T> {
     T copy(value);
     return try_send(std::move(copy));
   }
@@ -137,9 +170,8 @@ class send_side : public Base {
     return send_by(value, deadline_after(longest));
   }
   template <class Rep, class Period>
-  [[nodiscard]] bool send_for(const T& value, std::chrono::duration<Rep, Period> longest) const
-    requires std::copy_constructible<T>
-  {
+  [[nodiscard]] bool send_for(const T& value, std::chrono::duration<Rep, Period> longest)
+      const requires std::copy_constructible<T> {
     T copy(value);
     return send_by(copy, deadline_after(longest));
   }
@@ -149,10 +181,8 @@ class send_side : public Base {
     return send_by(value, deadline_at_any(when));
   }
   template <class Clock, class Duration>
-  [[nodiscard]] bool send_until(const T& value,
-                                std::chrono::time_point<Clock, Duration> when) const
-    requires std::copy_constructible<T>
-  {
+  [[nodiscard]] bool send_until(const T& value, std::chrono::time_point<Clock, Duration> when)
+      const requires std::copy_constructible<T> {
     T copy(value);
     return send_by(copy, deadline_at_any(when));
   }
@@ -161,14 +191,14 @@ class send_side : public Base {
   /// exception. Throws runtime_error `close of closed channel`, `close of nil channel`. Never
   /// blocks. Go: close(c).
   void close() const {
-    if (this->body_ == nullptr) throw_runtime_error("close of nil channel");
-    this->body_->close();
+    if (this->is_nil()) throw_runtime_error("close of nil channel");
+    this->body()->close();
   }
 
   /// A case of gort::select that sends `value` and then calls f(). The handle must outlive it.
   template <class F = no_callback>
   auto on_send(T value, F f = {}) const {
-    return send_case<T, F>(this->body_, std::move(value), std::move(f));
+    return send_case<T, F>(this->body_or_null(), std::move(value), std::move(f));
   }
 
  private:
@@ -177,11 +207,11 @@ class send_side : public Base {
     return result == attempt::done;
   }
   bool send_by(T& value, std::int64_t deadline_ns) const {
-    if (this->body_ == nullptr) {
+    if (this->is_nil()) {
       wait_for_nothing(wait_reason::chan_send_nil, deadline_ns);
       return false;
     }
-    return sent(detail::send_by(*this->body_, value, deadline_ns));
+    return sent(detail::send_by(*this->body(), value, deadline_ns));
   }
 };
 
@@ -194,18 +224,18 @@ class recv_side : public Base {
   /// Receives, waiting for an element. Empty: closed and drained. For ever on a nil channel. Throws
   /// what moving a T throws; the channel is unchanged then. Go: v, ok := <-c.
   std::optional<T> recv() const {
-    if (this->body_ == nullptr) [[unlikely]]
+    if (this->is_nil()) [[unlikely]]
       block_forever(wait_reason::chan_receive_nil);
     std::optional<T> result;
-    this->body_->recv(result);
+    this->body()->recv(result);
     return result;
   }
 
   /// Receives if that is possible without waiting. Go: select with a default.
   try_recv_result<T> try_recv() const {
     try_recv_result<T> result;
-    if (this->body_ == nullptr || !this->body_->may_recv()) return result;  // [chan-4]
-    result.ready = this->body_->recv_now(result.value) != attempt::not_ready;
+    if (this->is_nil() || !this->body()->may_recv()) return result;  // [chan-4]
+    result.ready = this->body()->recv_now(result.value) != attempt::not_ready;
     return result;
   }
 
@@ -225,7 +255,7 @@ class recv_side : public Base {
   /// drained, or f(). The handle must outlive it.
   template <class F = no_callback>
   auto on_recv(F f = {}) const {
-    return recv_case<T, F>(this->body_, std::move(f));
+    return recv_case<T, F>(this->body_or_null(), std::move(f));
   }
 
   /// Receives one element after another; ends when the channel is closed and drained.
@@ -246,8 +276,8 @@ class recv_side : public Base {
     T& operator*() const noexcept { return *current_; }
     iterator& operator++() {
       current_.reset();
-      if (from_.body_ == nullptr) block_forever(wait_reason::chan_receive_nil);
-      from_.body_->recv(current_);
+      if (from_.is_nil()) block_forever(wait_reason::chan_receive_nil);
+      from_.body()->recv(current_);
       return *this;
     }
     void operator++(int) { ++*this; }
@@ -267,11 +297,11 @@ class recv_side : public Base {
  private:
   try_recv_result<T> recv_by(std::int64_t deadline_ns) const {
     try_recv_result<T> result;
-    if (this->body_ == nullptr)
+    if (this->is_nil())
       wait_for_nothing(wait_reason::chan_receive_nil, deadline_ns);
     else
       result.ready =
-          detail::recv_by(*this->body_, result.value, deadline_ns) != attempt::not_ready;
+          detail::recv_by(*this->body(), result.value, deadline_ns) != attempt::not_ready;
     return result;
   }
 };
@@ -330,17 +360,18 @@ class chan : public detail::recv_side<T, detail::send_side<T, detail::chan_handl
   friend sender;
   friend receiver;
   friend chan make_chan<T>(std::int64_t n);
+  friend struct detail::chan_access;
   using base::base;
 };
 
 template <class T>
-chan_sender<T>::chan_sender(const chan<T>& c) noexcept : base(c.body_) {
-  if (c.body_ != nullptr) c.body_->retain();
+chan_sender<T>::chan_sender(const chan<T>& c) noexcept : base(c.body_or_null()) {
+  if (c) c.body()->retain();
 }
 
 template <class T>
-chan_receiver<T>::chan_receiver(const chan<T>& c) noexcept : base(c.body_) {
-  if (c.body_ != nullptr) c.body_->retain();
+chan_receiver<T>::chan_receiver(const chan<T>& c) noexcept : base(c.body_or_null()) {
+  if (c) c.body()->retain();
 }
 
 template <class T>

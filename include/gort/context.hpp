@@ -2,10 +2,12 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <exception>
 #include <memory>
 #include <optional>
 #include <system_error>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 
@@ -40,10 +42,10 @@ class context {
 
   /// Closed when the context is cancelled; nil if it never can be. Go: Done.
   chan<unit>::receiver done() const;
-  /// Not set until the context is cancelled; then canceled or deadline_exceeded. Go: Err.
+  /// Not set until done() is closed; then canceled or deadline_exceeded. Go: Err.
   std::error_code err() const noexcept;
-  /// What cancel(cause) was given, else err() as a std::system_error; null until cancelled. Go:
-  /// context.Cause.
+  /// What cancel(cause) or with_deadline_cause() was given, else err() as a std::system_error; null
+  /// until cancelled. Go: context.Cause.
   std::exception_ptr cause() const;
   /// The time at which it will be cancelled, if there is one. Go: Deadline.
   std::optional<std::chrono::steady_clock::time_point> deadline() const noexcept;
@@ -58,6 +60,7 @@ class context {
 
  private:
   friend class cancel_function;
+  friend struct detail::context_node;
   friend context make_context_of(detail::context_ref node) noexcept;
   const void* value_of(const void* key) const noexcept;
 
@@ -89,7 +92,8 @@ class cancel_function {
   }
   ~cancel_function() { (*this)(); }
 
-  /// Never blocks. Any thread.
+  /// When it returns, the context and all below it are cancelled, or another call is about it.
+  /// Never blocks for long. Any thread.
   void operator()() const { (*this)(std::exception_ptr()); }
   /// With a cause, which context::cause() returns.
   void operator()(std::exception_ptr cause) const;
@@ -99,30 +103,102 @@ class cancel_function {
   void operator()(const E& cause) const { (*this)(std::make_exception_ptr(cause)); }
 
  private:
+  friend struct cancelable_context;
   detail::context_ref node_;
 };
 
 /// The root: context.Background.
 inline context background() noexcept { return {}; }
 
-struct cancelable_context {
+/// What with_cancel() and its like return: `auto [ctx, cancel] = gort::with_timeout(parent, 1s);`.
+/// At the end of the scope of `cancel` the context is cancelled: `defer cancel()` is built in.
+///
+/// If only the context is taken out of the temporary, it lives on, as in Go when the CancelFunc is
+/// dropped: `auto ctx = gort::with_timeout(parent, 1s).ctx;` is cancelled by its time, by its
+/// parent, or when its last handle goes, and nobody can cancel it sooner. (So it is whenever `ctx`
+/// is moved out of an object of this type. Moving from a name in a structured binding does not
+/// count: the binding cancels.)
+struct [[nodiscard("what is dropped is cancelled at once")]] cancelable_context {
+  cancelable_context(context c, cancel_function f) noexcept
+      : ctx(std::move(c)), cancel(std::move(f)) {}
+  cancelable_context(cancelable_context&& other) noexcept = default;
+  cancelable_context& operator=(cancelable_context&& other) noexcept = default;
+  ~cancelable_context() {
+    if (ctx.node() == nullptr && !bound_) cancel.node_.reset();
+  }
+
   context ctx;
   cancel_function cancel;
-};
 
-/// A child that is cancelled with its parent or by the function:
-/// `auto [ctx, cancel] = gort::with_cancel(parent);`. Go: context.WithCancel, WithCancelCause.
+  // For structured bindings, which so make themselves known.
+  template <std::size_t i, class Self>
+  static auto& part(Self& self) noexcept {
+    self.bound_ = true;
+    if constexpr (i == 0)
+      return self.ctx;
+    else
+      return self.cancel;
+  }
+
+ private:
+  mutable bool bound_ = false;
+};
+template <std::size_t i>
+auto& get(cancelable_context& c) noexcept {
+  return cancelable_context::part<i>(c);
+}
+template <std::size_t i>
+auto& get(const cancelable_context& c) noexcept {
+  return cancelable_context::part<i>(c);
+}
+template <std::size_t i>
+auto&& get(cancelable_context&& c) noexcept {
+  return std::move(cancelable_context::part<i>(c));
+}
+template <std::size_t i>
+auto&& get(const cancelable_context&& c) noexcept {
+  return std::move(cancelable_context::part<i>(c));
+}
+
+/// A child that is cancelled with its parent or by the function. Go: context.WithCancel,
+/// WithCancelCause.
 cancelable_context with_cancel(const context& parent);
 
-/// The same, also cancelled at a time. Go: context.WithDeadline.
+/// The same, also cancelled at a time; at once if that has passed. Go: context.WithDeadline.
 cancelable_context with_deadline(const context& parent, std::chrono::steady_clock::time_point when);
 
-/// The same, also cancelled after a duration. Go: context.WithTimeout.
+/// The same; if it is the time that cancels, then with this cause. Go: context.WithDeadlineCause.
+cancelable_context with_deadline_cause(const context& parent,
+                                       std::chrono::steady_clock::time_point when,
+                                       std::exception_ptr cause);
+template <class E>
+  requires std::is_base_of_v<std::exception, E>
+cancelable_context with_deadline_cause(const context& parent,
+                                       std::chrono::steady_clock::time_point when, const E& cause) {
+  return with_deadline_cause(parent, when, std::make_exception_ptr(cause));
+}
+
+namespace detail {
+template <class Rep, class Period>
+std::chrono::steady_clock::time_point time_after(std::chrono::duration<Rep, Period> d) noexcept {
+  using clock = std::chrono::steady_clock;
+  const std::chrono::nanoseconds at(deadline_after(d));
+  return clock::time_point(std::chrono::duration_cast<clock::duration>(at));
+}
+}  // namespace detail
+
+/// The same as with_deadline(), after a duration. Go: context.WithTimeout.
 template <class Rep, class Period>
 cancelable_context with_timeout(const context& parent, std::chrono::duration<Rep, Period> timeout) {
-  using clock = std::chrono::steady_clock;
-  const std::chrono::nanoseconds at(detail::deadline_after(timeout));
-  return with_deadline(parent, clock::time_point(std::chrono::duration_cast<clock::duration>(at)));
+  return with_deadline(parent, detail::time_after(timeout));
+}
+
+/// Go: context.WithTimeoutCause.
+template <class Rep, class Period, class Cause>
+cancelable_context with_timeout_cause(const context& parent,
+                                      std::chrono::duration<Rep, Period> timeout,
+                                      const Cause& cause) {
+  return with_deadline_cause(parent, detail::time_after(timeout), cause);
 }
 
 namespace detail {
@@ -131,6 +207,7 @@ context with_value_erased(const context& parent, const void* key,
 std::shared_ptr<cancel_hook> after_func_erased(const context& ctx, void (*start)(void*),
                                                std::shared_ptr<void> f);
 bool stop_after_func(cancel_hook& hook) noexcept;
+bool stop_and_wait_after_func(cancel_hook& hook) noexcept;
 }  // namespace detail
 
 /// A child that answers `value` for the key. Go: context.WithValue.
@@ -143,19 +220,27 @@ context with_value(const context& parent, const context_key<T>& key, T value) {
 /// context.WithoutCancel.
 context without_cancel(const context& parent);
 
-/// Returned by after_func(): true if the function had not been started and now never will be.
+/// Returned by after_func(). Dropping it changes nothing, as in Go: the function is called when the
+/// context is cancelled. Goroutines and plain threads.
 class after_func_stop {
  public:
   explicit after_func_stop(std::shared_ptr<detail::cancel_hook> hook) noexcept
       : hook_(std::move(hook)) {}
+  /// True if the function had not been started, and now never will be. Never blocks for long.
   bool operator()() const noexcept { return hook_ != nullptr && detail::stop_after_func(*hook_); }
+
+  /// The same; but if it has been started, blocks until it has returned: what it refers to may be
+  /// destroyed then. Not from within the function: it would wait for itself. Go has no such.
+  bool stop_and_wait() const noexcept {
+    return hook_ != nullptr && detail::stop_and_wait_after_func(*hook_);
+  }
 
  private:
   std::shared_ptr<detail::cancel_hook> hook_;
 };
 
-/// Calls f in a goroutine of its own when ctx is cancelled (at once if it is). Go:
-/// context.AfterFunc.
+/// Calls f in a goroutine of its own when ctx is cancelled (at once if it is). f lives until it has
+/// been called or stopped, and keeps ctx alive as long. Go: context.AfterFunc.
 template <class F>
 after_func_stop after_func(const context& ctx, F f) {
   return after_func_stop(detail::after_func_erased(
@@ -166,3 +251,13 @@ after_func_stop after_func(const context& ctx, F f) {
 
 template <>
 struct std::is_error_code_enum<gort::context_error> : std::true_type {};
+template <>
+struct std::tuple_size<gort::cancelable_context> : std::integral_constant<std::size_t, 2> {};
+template <>
+struct std::tuple_element<0, gort::cancelable_context> {
+  using type = gort::context;
+};
+template <>
+struct std::tuple_element<1, gort::cancelable_context> {
+  using type = gort::cancel_function;
+};

@@ -40,12 +40,23 @@ struct stack_counts {
   std::uint64_t stacks = 0;             // made so far, whether in use or kept for later
   std::uint64_t given_back_bytes = 0;   // pages below the stack pointers of long-parked goroutines
   std::uint64_t given_back_stacks = 0;  // from how many, each time counted
+  std::uint64_t free_warm_stacks = 0;   // that nobody has, kept with their pages for the next
+  std::uint64_t scavenged_bytes = 0;    // pages of such; at least (8 MiB of each are counted)
+  std::uint64_t scavenged_stacks = 0;   // from how many, each time counted
   bool light_guards =
       false;  // guards split no mapping (Linux 6.13), so vm.max_map_count is no limit
 };
 
 /// Any thread; never blocks. Go: runtime/metrics, as far as there is such a thing.
 stack_counts read_stack_counts() noexcept;
+
+/// Gives the pages of all stacks that no goroutine has back to the system now; sysmon does the same
+/// for those not needed in 5 to 10 s, for at most 1% of a CPU. (Up to 32 for each processor stay in
+/// its cache.) Some microseconds for each stack, in which the caller is not preempted: call it
+/// after a burst, not often. Any thread; does not block. GODEBUG=stackgiveback=0 does not turn it
+/// off. Does nothing under AddressSanitizer and ThreadSanitizer. Go: debug.FreeOSMemory, which
+/// also collects garbage.
+void free_os_memory() noexcept;
 
 /// How much stack the goroutines of one creation site have used, as far as they were measured.
 struct stack_usage_entry {
@@ -83,5 +94,40 @@ struct scheduler_counts {
 
 /// Any thread.
 scheduler_counts read_scheduler_counts() noexcept;
+
+/// Switches on or off that each gort::mutex notes which goroutine takes it, for mutex_cycles(), and
+/// returns what it was. GODEBUG=deadlockcheck=1 switches it on at the start, and has mutex_cycles()
+/// looked for once a second and printed on standard error, each once. Mutexes that are held while
+/// it is switched on have no known holder until they are taken again. On, taking a mutex costs some
+/// nanoseconds more. Any thread; never blocks. Go: none.
+bool set_deadlock_check(bool on) noexcept;
+
+/// A goroutine that waits for a gort::mutex which another one has taken.
+struct mutex_wait {
+  std::uint64_t goroutine = 0;
+  const void* mutex = nullptr;
+  std::uint64_t held_by = 0;   // the goroutine that has taken it last
+  std::int64_t waited_ns = 0;  // 10 ms less or more
+};
+/// Each is held by the next one in it, the last by the first.
+using mutex_cycle = std::vector<mutex_wait>;
+
+/// The circles of goroutines that wait for each other's gort::mutex without a deadline: they will
+/// wait for ever, unless somebody outside unlocks a mutex that he has not locked. One that locks
+/// its own mutex again is a circle of one. Only while set_deadlock_check() is on. Stops the world
+/// for a moment; throws std::bad_alloc. Any thread. Go: none; it finds standstills of all only.
+std::vector<mutex_cycle> mutex_cycles();
+
+/// Two parts, as GODEBUG=deadlockcheck=1 prints them. A line for each wait, for programs:
+/// "deadlock cycle=1 goroutine=7 mutex=0x7f... held_by=9 waited_ms=1200"; then the goroutines, as
+/// in a dump. Empty if there are none. Throws std::bad_alloc. Any thread.
+std::string describe_mutex_cycles(const std::vector<mutex_cycle>& cycles);
+
+/// How much the managed heap (<gort/gc.hpp>) may grow between two collections, in percent of what
+/// the last one found; GOGC, 100 unless changed. Less than 0: never collect, unless told to. 0 is
+/// taken for 100. Returns the previous value, -1 for never. Any thread; does not block. Go:
+/// debug.SetGCPercent (for which 0 is as often as possible, and which waits for a marking under
+/// way).
+int set_gc_percent(int percent) noexcept;
 
 }  // namespace gort::debug

@@ -1,7 +1,6 @@
 /// Goroutines that work on parts of one task: the first error wins and cancels the rest.
 #pragma once
 
-#include <concepts>
 #include <exception>
 #include <optional>
 #include <string>
@@ -15,9 +14,18 @@
 
 namespace gort {
 
-/// A function of the group fails by throwing, or by returning a std::error_code that is set. The
-/// group must outlive its goroutines: call wait() before it is destroyed (the destructor does, and
-/// drops the error). Goroutines and plain threads. Go: x/sync/errgroup.Group.
+/// What a function of an errgroup must be.
+template <class F>
+concept returns_nothing_or_error_code =
+    std::is_void_v<std::invoke_result_t<F&>> ||
+    std::is_convertible_v<std::invoke_result_t<F&>, std::error_code>;
+
+/// A function of the group fails by throwing (whatever it throws), by returning a std::error_code
+/// that is set, or something that converts to one, as error enums do; and by goexit(), which is a
+/// runtime_error for the group. Functions with other results are refused: a result that nobody
+/// looks at may have been a failure. The group must outlive its goroutines: call wait() before it
+/// is destroyed (the destructor does, and drops the error). Goroutines and plain threads. Go:
+/// x/sync/errgroup.Group.
 class errgroup {
  public:
   errgroup() = default;
@@ -46,14 +54,14 @@ class errgroup {
   }
 
   /// Starts f in a goroutine; blocks while the limit is reached. Go: Go.
-  template <class F>
+  template <returns_nothing_or_error_code F>
   void go(F f) {
     take_place();
     start(std::move(f));
   }
 
   /// Starts f if the limit allows it now; false: not started. Go: TryGo.
-  template <class F>
+  template <returns_nothing_or_error_code F>
   [[nodiscard]] bool try_go(F f) {
     {
       const mutex_guard guard(*this);
@@ -134,14 +142,22 @@ class errgroup {
     std::error_code code;
     std::exception_ptr thrown;
     try {
-      if constexpr (std::same_as<std::invoke_result_t<F&>, std::error_code>)
-        code = f();
-      else
+      if constexpr (std::is_void_v<std::invoke_result_t<F&>>)
         f();
-    } catch (const std::exception&) {
+      else
+        code = f();
+    } catch (...) {
       thrown = std::current_exception();
+      if (thrown == nullptr) {  // goexit() must go on
+        fail({}, std::make_exception_ptr(
+                     runtime_error("errgroup: a function of the group ended its goroutine")));
+        throw;
+      }
     }
-    if (!code && thrown == nullptr) return;
+    if (code || thrown != nullptr) fail(code, thrown);
+  }
+
+  void fail(std::error_code code, std::exception_ptr thrown) {
     {
       const mutex_guard guard(*this);
       if (code_ || failure_ != nullptr) return;

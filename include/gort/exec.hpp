@@ -1,6 +1,7 @@
 /// Starting programs, as a process that must not fork() and go on can. Go: package os/exec.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <optional>
@@ -11,7 +12,7 @@
 
 #include <gort/context.hpp>
 #include <gort/detail/socket_handle.hpp>
-#include <gort/net/conn.hpp>
+#include <gort/net/errors.hpp>
 
 namespace gort::exec {
 
@@ -26,40 +27,67 @@ class redirect {
   static redirect pipe() noexcept { return redirect(-3); }
   /// Standard error only: where standard output goes.
   static redirect merge() noexcept { return redirect(-4); }
-  /// An open descriptor, which stays the caller's.
-  static redirect to(int fd) noexcept { return redirect(fd); }
+  /// An open descriptor, which stays the caller's. A negative one is an error of start().
+  static redirect to(int fd) noexcept { return redirect(fd < 0 ? no_descriptor : fd); }
 
   int value() const noexcept { return value_; }
+  friend bool operator==(redirect, redirect) noexcept = default;
 
  private:
+  static constexpr int no_descriptor = -5;
   explicit redirect(int value) noexcept : value_(value) {}
   int value_;
 };
 
 /// What to start. Go: exec.Cmd.
 struct command {
-  /// A path, or a name to be looked for in PATH if it has no slash.
+  /// A path, or a name to be looked for in this process's PATH if it has no slash.
   std::string program;
   /// Without the program's own name, which goes before them.
   std::vector<std::string> arguments = {};
-  /// "NAME=value" each; none: this process's.
+  /// "NAME=value" each, of several with one name the last counts; none: this process's.
   std::optional<std::vector<std::string>> environment = std::nullopt;
   /// Where it runs; empty: here. A relative `program` is looked for there.
   std::string directory = {};
   redirect in = redirect::null();
   redirect out = redirect::null();
   redirect err = redirect::null();
+  /// output() only: how long after the program's end the pipes are listened to that its own
+  /// children may still hold; 0: without limit. Go: WaitDelay.
+  std::chrono::nanoseconds wait_delay{0};
 };
 
 /// How a program has ended. Go: os.ProcessState.
 struct exit_state {
-  int code = -1;   // exit status; -1: ended by a signal
+  int code = -1;   // exit status; -1: ended by a signal, or unknown
   int signal = 0;  // 0: none
   bool core_dumped = false;
 
   bool success() const noexcept { return code == 0; }
   /// "exit status 1", "signal: killed", "signal: aborted (core dumped)".
   std::string to_string() const;
+};
+
+/// What the program reads, a pipe. Move-only; closes when destroyed. Members may be called from any
+/// number of goroutines and plain threads, and block only those; one call's bytes stay together.
+class input_stream {
+ public:
+  /// Not connected: every operation gives net::errc::closed.
+  input_stream() noexcept = default;
+  explicit input_stream(detail::socket_handle handle) noexcept : handle_(std::move(handle)) {}
+
+  /// Blocks until the pipe has taken all bytes; returns how many it has, which is all of them
+  /// unless there is an error: std::errc::broken_pipe if nobody reads any more (SIGPIPE is never
+  /// raised), net::errc::closed after close(), else the system's.
+  std::size_t write(std::span<const std::byte> from, std::error_code& error);
+  std::size_t write(std::span<const std::byte> from);
+  /// The end of the program's input. Wakes who writes. A second call gives net::errc::closed. Never
+  /// blocks.
+  void close(std::error_code& error) noexcept;
+  void close();
+
+ private:
+  detail::socket_handle handle_;
 };
 
 /// What the program writes. Move-only; closes when destroyed. Members may be called from any number
@@ -89,23 +117,25 @@ class output_stream {
 class process {
  public:
   struct state;
-  /// None: only assignment and destruction are allowed, as after a move.
+  /// None, as after a failed start() or a move: the members throw runtime_error("exec: not
+  /// started"), or report std::errc::no_such_process.
   process() noexcept;
   explicit process(std::shared_ptr<state> s) noexcept;
   process(process&&) noexcept;
   process& operator=(process&&) noexcept;
   ~process();
 
-  int pid() const noexcept;
-  /// Where the program reads: a Unix socket, so that nobody is killed by SIGPIPE. Its close() (or
-  /// close_write()) ends the program's input. Not connected unless `in` is a pipe().
-  net::conn& in() noexcept;
-  output_stream& out() noexcept;
-  output_stream& err() noexcept;
+  int pid() const;
+  /// Where the program reads. Not connected unless `in` is a pipe().
+  input_stream& in();
+  output_stream& out();
+  output_stream& err();
 
   /// Blocks the goroutine (or plain thread), and no thread of gort, until the program has ended;
-  /// at once when called again. If a context's end has killed it, `error` is the context's. Does
-  /// not touch the streams.
+  /// at once when called again. If a context's end has killed it, `error` is the context's.
+  /// std::errc::no_child_process: it has ended, but another part of this process has waited for it,
+  /// or SIGCHLD is ignored, and so nobody knows how (Linux 6.15 and later do). Does not touch the
+  /// streams.
   exit_state wait(std::error_code& error);
   exit_state wait();
 
@@ -117,14 +147,19 @@ class process {
   void kill();
 
  private:
+  state& checked() const;
+
   std::shared_ptr<state> state_;
 };
 
 /// Starts a program: no fork handlers run, it starts with an empty signal mask, SIGPIPE at its
 /// default, no descriptors but the three streams. SIGKILL is sent to it when ctx is cancelled
-/// before it has ended. Blocks the thread for as long as the system needs to load it. Throws, or
-/// reports, std::errc::no_such_file_or_directory, permission_denied and so on; the context's error
-/// if that is cancelled already; function_not_supported before Linux 5.4. Go: exec.CommandContext,
+/// before it has ended. Blocks the thread for as long as the system needs to load it; one program
+/// after the other. What it inherits from a thread, and whose end PR_SET_PDEATHSIG tells it: of a
+/// goroutine in lock_os_thread() and of a plain thread it is their own, else one that lasts as long
+/// as the process. Throws, or reports, std::errc::no_such_file_or_directory, permission_denied and
+/// so on; invalid_argument if there is a NUL in any text of the command; the context's error if
+/// that is cancelled already; function_not_supported before Linux 5.4. Go: exec.CommandContext,
 /// Start.
 process start(const context& ctx, const command& what, std::error_code& error);
 process start(const context& ctx, const command& what);
@@ -136,9 +171,10 @@ struct result {
   std::string err;
 };
 
-/// Starts it with pipes for `out` (and `err`, unless that is merge() or to()), collects what comes
-/// until it has ended, and waits. If ctx is cancelled it is killed and what it has left running is
-/// not listened to further. An exit status other than 0 is no error. Go: Cmd.Output.
+/// Starts it with pipes for `out`, and for `err` if that is null(), collects what comes until
+/// nobody can write there any more (wait_delay), and waits. If ctx is cancelled it is killed and
+/// what it has left running is not listened to further. An exit status other than 0 is no error.
+/// std::errc::timed_out: wait_delay has passed. Go: Cmd.Output.
 result output(const context& ctx, command what, std::error_code& error);
 result output(const context& ctx, command what);
 result output(command what);

@@ -23,16 +23,16 @@ namespace gort {
 ///
 /// An exception that leaves f ends the process as a Go panic does: message, stack, status 2.
 template <class F, class... A>
-  requires(!std::same_as<std::decay_t<F>, go_options> &&
-           std::invocable<std::decay_t<F>, std::decay_t<A>...>)
-[[gnu::always_inline]] inline void go(F&& f, A&&... arguments) {
+requires(!std::same_as<std::decay_t<F>, go_options> &&
+         std::invocable<std::decay_t<F>, std::decay_t<A>...>)
+    [[gnu::always_inline]] inline void go(F&& f, A&&... arguments) {
   detail::spawn(nullptr, std::forward<F>(f), std::forward<A>(arguments)...);
 }
 
 /// The same with options: go({.stack = 1 << 20, .name = "rx"}, f, arguments...). Throws
 /// std::invalid_argument for a stack above 1 GiB.
 template <class F, class... A>
-  requires std::invocable<std::decay_t<F>, std::decay_t<A>...>
+requires std::invocable<std::decay_t<F>, std::decay_t<A>...>
 [[gnu::always_inline]] inline void go(const go_options& options, F&& f, A&&... arguments) {
   detail::spawn(&options, std::forward<F>(f), std::forward<A>(arguments)...);
 }
@@ -44,31 +44,24 @@ void run_main(void (*call)(void*), void* argument);
 
 /// Runs f as the main goroutine (id 1, 8 MiB stack) and returns what it returns, 0 if that is void:
 /// `int main() { return gort::run([] { ... }); }`. Blocks the calling thread, which must not be a
-/// goroutine (throws runtime_error). When f returns, the other goroutines stop for good at their
-/// next scheduling point, as they do when Go's main returns: their destructors do not run. A later
-/// run() lets them continue. If the thread has called runtime::lock_os_thread(), the main goroutine
+/// goroutine (throws runtime_error). When f returns, the other goroutines stop, at their next
+/// scheduling point or where they compute: their destructors do not run, as when Go's main returns.
+/// A later run() lets them continue; docs/end.md. A panic under way is waited for: it ends the
+/// process. If the thread has called runtime::lock_os_thread(), the main goroutine
 /// runs on it and nowhere else. Go: func main.
 template <class F>
-  requires std::invocable<F&>
+requires std::invocable<F&>
 int run(F&& f) {
   using result = std::invoke_result_t<F&>;
-  if constexpr (std::is_void_v<result>) {
-    detail::run_main([](void* p) { (*static_cast<std::remove_reference_t<F>*>(p))(); },
-                     const_cast<void*>(static_cast<const void*>(std::addressof(f))));
-    return 0;
-  } else {
-    struct frame {
-      std::remove_reference_t<F>* f;
-      int status;
-    } here{std::addressof(f), 0};
-    detail::run_main(
-        [](void* p) {
-          auto* in = static_cast<frame*>(p);
-          in->status = static_cast<int>((*in->f)());
-        },
-        &here);
-    return here.status;
-  }
+  int status = 0;
+  auto call = [&] {
+    if constexpr (std::is_void_v<result>)
+      f();
+    else
+      status = static_cast<int>(f());
+  };
+  detail::run_main([](void* p) { (*static_cast<decltype(call)*>(p))(); }, &call);
+  return status;
 }
 
 namespace this_goroutine {

@@ -10,3 +10,4 @@
 #include <gort/http/server.hpp>
 #include <gort/http/status.hpp>
 #include <gort/http/stream.hpp>
+#include <gort/http/vars.hpp>

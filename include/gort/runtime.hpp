@@ -1,6 +1,7 @@
 /// The knobs and facts of Go's package runtime.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -50,5 +51,81 @@ void lock_os_thread();
 /// the thread's state should have been undone before the last. Go: runtime.UnlockOSThread (which
 /// ignores one too many).
 void unlock_os_thread();
+
+/// Switches the block profile on: one sample, on average, for so many nanoseconds that goroutines
+/// and threads spend waiting for each other (channels, select, locks, wait groups, condition
+/// variables, semaphores). 1 keeps every event, 0 and less switch off, which is the default. What
+/// was recorded stays. Any thread. Go: runtime.SetBlockProfileRate.
+void set_block_profile_rate(std::int64_t rate_ns);
+
+/// Switches the mutex profile on: of the unlockings of a mutex or rw_mutex that others waited for,
+/// one of `rate` is kept, with the time that all of them have waited since the last. 0 switches
+/// off, which is the default; less only reads. Returns the previous one. What was recorded stays.
+/// Any thread. Go: runtime.SetMutexProfileFraction.
+int set_mutex_profile_fraction(int rate);
+
+/// Of malloc and operator new, in programs that link gort::malloc_profile, one block is sampled for
+/// so many bytes, on average: 512 KiB unless changed, which should be done once and early. 1: every
+/// block. 0: none. A sampled block begins at a page, so that small rates cost memory. Returns the
+/// previous rate. Any thread. Go: runtime.MemProfileRate.
+std::int64_t set_mem_profile_rate(std::int64_t bytes);
+
+/// Collects the managed heap (<gort/gc.hpp>): a whole cycle that begins now; returns when what it
+/// found dead is free, but for destructors, finalizers and cleanups, which are then due. Parks; any
+/// thread. Throws std::system_error if there is no thread for the collector. Go: runtime.GC.
+void gc();
+
+/// From now on the CPU time of each goroutine is kept, exactly: a reading of its thread's clock at
+/// each switch, which is a system call each time. Off, which is the default, it costs a
+/// branch. Returns what it was; what was counted stays. Where there is no memory for the accounts
+/// it stays off. The profile "cputime" and pprof::cpu_time_by_labels() show them. Any thread. Go:
+/// none.
+bool set_cpu_accounting(bool on) noexcept;
+
+/// The CPU time that the calling goroutine has used while that was on: in the program's code, in
+/// libraries and in the kernel on its behalf, on whichever threads; not while it waited, was
+/// preempted, or its thread had no CPU. On a plain thread: all that the thread has used. Never
+/// blocks. Go: none.
+std::chrono::nanoseconds goroutine_cpu_time() noexcept;
+
+/// From now on timers are counted by who arms them, and shown by the profile "timers" while they
+/// are armed: timers, tickers, sleeps, deadlines. Off, the default: a branch; on, a walk of the
+/// stack. Returns what it was; what was counted stays. Any thread. Go: none.
+bool set_timer_profile(bool on) noexcept;
+
+/// The same for sockets of gort::net, by who opened, accepted or dialed them, in the profile
+/// "sockets" while they are open. Any thread. Go: none.
+bool set_socket_profile(bool on) noexcept;
+
+/// Memory, in bytes unless the name says otherwise, as far as there is such a thing: what concerns
+/// garbage collection is 0. Of the metrics that these are sums of: docs/metrics.md. Go:
+/// runtime.MemStats.
+struct mem_stats {
+  std::uint64_t alloc = 0;  // what malloc has handed out
+  std::uint64_t total_alloc = 0;
+  std::uint64_t sys = 0;  // all that follows
+  std::uint64_t mallocs = 0;
+  std::uint64_t frees = 0;
+  std::uint64_t heap_alloc = 0;
+  std::uint64_t heap_sys = 0;
+  std::uint64_t heap_idle = 0;  // what malloc holds besides
+  std::uint64_t heap_inuse = 0;
+  std::uint64_t heap_released = 0;
+  std::uint64_t heap_objects = 0;
+  std::uint64_t stack_inuse = 0;
+  std::uint64_t stack_sys = 0;
+  std::uint64_t mcache_inuse = 0;  // processors
+  std::uint64_t mcache_sys = 0;
+  std::uint64_t other_sys = 0;
+  std::uint64_t next_gc = 0;
+  std::uint64_t last_gc = 0;  // nanoseconds since 1970
+  std::uint64_t pause_total_ns = 0;
+  std::uint32_t num_gc = 0;
+};
+
+/// Stops the world, and looks at up to 4096 stacks of each size meanwhile, a microsecond each: for
+/// numbers of one instant. metrics::read() stops nothing. Throws std::bad_alloc. Any thread. Go:
+/// runtime.ReadMemStats.
+void read_mem_stats(mem_stats& to);
 
 }  // namespace gort::runtime

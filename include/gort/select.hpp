@@ -138,7 +138,7 @@ class select_case {
   template <class T>
   struct opener : detail::chan_handle<T> {
     static detail::chan_body<T>* body(const detail::chan_handle<T>& c) {
-      return c.*&opener::body_;
+      return (c.*&opener::body_or_null)();
     }
   };
   template <class T>

@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include <gort/error.hpp>
 #include <gort/mutex.hpp>
 #include <gort/wait_group.hpp>
 
@@ -27,7 +28,8 @@ class single_flight {
   single_flight& operator=(const single_flight&) = delete;
 
   /// Calls f, or waits for the call under way and returns a copy of its result. An exception of f
-  /// is thrown in all of them. Go: Do.
+  /// is thrown in all of them; if f ends its goroutine by goexit(), those who wait get a
+  /// runtime_error. Go: Do.
   template <class F>
   result call(const Key& key, F&& f) {
     std::shared_ptr<flight> mine;
@@ -50,12 +52,14 @@ class single_flight {
     }
     try {
       mine->value.emplace(std::forward<F>(f)());
-    } catch (const std::exception&) {
-      mine->failure = std::current_exception();
     } catch (...) {
       mine->failure = std::current_exception();
-      land(key, *mine);
-      throw;  // goexit() must go on unwinding
+      if (mine->failure == nullptr) {  // goexit() must go on
+        mine->failure = std::make_exception_ptr(
+            runtime_error("singleflight: the function ended its goroutine"));
+        land(key, *mine);
+        throw;
+      }
     }
     const bool shared = land(key, *mine);
     if (mine->failure != nullptr) std::rethrow_exception(mine->failure);

@@ -2,12 +2,15 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <memory>
+#include <type_traits>
 #include <utility>
 
 #include <gort/chan.hpp>
 #include <gort/detail/timed_park.hpp>
 #include <gort/go.hpp>
+#include <gort/wait_group.hpp>
 
 namespace gort {
 
@@ -15,22 +18,46 @@ using time_point = std::chrono::steady_clock::time_point;
 
 namespace detail {
 
+// What a timer calls, in a goroutine of its own each time.
+struct timer_function {
+  timer_function() = default;
+  timer_function(const timer_function&) = delete;
+  timer_function& operator=(const timer_function&) = delete;
+  virtual ~timer_function() = default;
+  virtual void call() = 0;
+
+  wait_group running;
+};
+
+template <class F>
+struct timer_function_of final : timer_function {
+  F f;
+  explicit timer_function_of(F&& from) : f(std::move(from)) {}
+  void call() override {
+    if constexpr (std::is_copy_constructible_v<F>) {
+      F own(f);
+      own();
+    } else {
+      f();
+    }
+  }
+};
+
 struct timer_state;
 void sleep_until_ns(std::int64_t deadline_ns) noexcept;
 std::shared_ptr<timer_state> make_timer_state(std::int64_t deadline_ns, std::int64_t period_ns,
-                                              void (*start)(void*), void* argument,
-                                              void (*destroy)(void*));
+                                              std::shared_ptr<timer_function> f = nullptr);
 bool timer_state_stop(timer_state& state) noexcept;
+bool timer_state_stop_and_wait(timer_state& state) noexcept;
 bool timer_state_reset(timer_state& state, std::int64_t deadline_ns, std::int64_t period_ns);
 chan<time_point>::receiver timer_state_channel(const timer_state& state);
-
-/// A positive duration in ns, saturated.
-template <class Rep, class Period>
-std::int64_t period_of(std::chrono::duration<Rep, Period> period) noexcept {
-  return deadline_after(period) - now_ns();
-}
+chan<time_point>::receiver after_at(std::int64_t deadline_ns);
 
 }  // namespace detail
+
+// Durations here and elsewhere in gort: what is not positive has passed already; what is longer
+// than 146 years lasts so long. A point in time before the clock's epoch is in the past like any
+// other.
 
 /// Blocks for at least `duration`; returns at once if it is not positive. Goroutines and plain
 /// threads. Go: time.Sleep.
@@ -43,8 +70,9 @@ inline void sleep_until(time_point when) noexcept {
 }
 
 /// One event in the future: a time on the channel c(), or, made by after_func(), a function called
-/// in a goroutine of its own. Handles share one timer, which is stopped when the last is gone; copy
-/// the handle to keep it. Any thread. Go: time.Timer.
+/// in a goroutine of its own. Handles share one timer. **When the last handle goes, the timer is
+/// stopped**, unlike Go's, as stop() does it: a function that has been started runs on. Copy the
+/// handle to keep it. Any thread. Go: time.Timer.
 class timer {
  public:
   /// Nil: only assignment and destruction are allowed; the rest throws runtime_error.
@@ -53,18 +81,24 @@ class timer {
   /// Fires `duration` from now. Go: time.NewTimer.
   template <class Rep, class Period>
   explicit timer(std::chrono::duration<Rep, Period> duration)
-      : state_(detail::make_timer_state(detail::deadline_after(duration), 0, nullptr, nullptr,
-                                        nullptr)) {}
+      : state_(detail::make_timer_state(detail::deadline_after(duration), 0)) {}
 
-  /// Where the time arrives; nil for after_func(). It holds one value at most, and none after
-  /// stop() or reset() until the timer fires again.
+  /// Where the time arrives; nil for after_func(). As Go's since 1.23 it has length and capacity 0,
+  /// though the time waits in it for who receives it; and holds none after stop() or reset(), until
+  /// the timer fires again.
   chan<time_point>::receiver c() const { return detail::timer_state_channel(checked()); }
 
-  /// Disarms; true if it was armed: it had not fired. Never blocks for long: it waits for the
-  /// timer's own few instructions, not for the function of after_func(). Go: Stop.
+  /// Disarms; true if that was in time: nobody has received, or will receive, the time that it was
+  /// armed for, or the function has not been started and will not be. Never blocks for long: it
+  /// waits for the timer's own few instructions, not for the function. Go: Stop.
   bool stop() const { return detail::timer_state_stop(checked()); }
 
-  /// Arms it anew; true if it was armed. Go: Reset.
+  /// stop(), then blocks until all calls of the function that have been started have returned:
+  /// what it refers to may be destroyed then, if nobody calls reset(). Not from within the
+  /// function: it would wait for itself. Go has no such.
+  bool stop_and_wait() const { return detail::timer_state_stop_and_wait(checked()); }
+
+  /// Arms it anew; true if stop() would have returned that. Go: Reset.
   template <class Rep, class Period>
   bool reset(std::chrono::duration<Rep, Period> duration) const {
     return detail::timer_state_reset(checked(), detail::deadline_after(duration), 0);
@@ -83,24 +117,24 @@ class timer {
   std::shared_ptr<detail::timer_state> state_;
 };
 
-/// Calls f in its own goroutine after `duration`, unless stopped; keep the handle as long as it is
-/// to happen. f is copied for each firing (reset() may cause several). Go: time.AfterFunc.
+/// Calls f in a goroutine of its own after `duration`, unless stopped before, which happens **when
+/// the last copy of the handle goes**: keep it as long as the call is wanted. What is to go on
+/// without a handle: `go([=] { gort::sleep(d); f(); })`. reset() may cause several calls, also at
+/// the same time: each calls a copy of f, made in its goroutine; f itself, if it cannot be copied.
+/// Go: time.AfterFunc.
 template <class Rep, class Period, class F>
-timer after_func(std::chrono::duration<Rep, Period> duration, F f) {
-  auto owned = std::make_unique<F>(std::move(f));
-  auto state = detail::make_timer_state(
-      detail::deadline_after(duration), 0, [](void* p) { go(*static_cast<F*>(p)); }, owned.get(),
-      [](void* p) { delete static_cast<F*>(p); });
-  owned.release();  // the state's from here on
-  return timer(std::move(state));
+[[nodiscard("the timer stops when its last handle goes")]] timer after_func(
+    std::chrono::duration<Rep, Period> duration, F f) {
+  return timer(
+      detail::make_timer_state(detail::deadline_after(duration), 0,
+                               std::make_shared<detail::timer_function_of<F>>(std::move(f))));
 }
 
 /// A channel on which the time arrives after `duration`. The timer lives until it fires. Go:
 /// time.After.
-chan<time_point>::receiver after_ns(std::int64_t duration_ns);
 template <class Rep, class Period>
-chan<time_point>::receiver after(std::chrono::duration<Rep, Period> duration) {
-  return after_ns(detail::period_of(duration));
+[[nodiscard]] chan<time_point>::receiver after(std::chrono::duration<Rep, Period> duration) {
+  return detail::after_at(detail::deadline_after(duration));
 }
 
 /// Delivers the time on c() at intervals; a tick that finds the last one not yet received is
@@ -112,10 +146,11 @@ class ticker {
   explicit ticker(std::chrono::duration<Rep, Period> interval) {
     if (interval <= interval.zero())
       detail::throw_runtime_error("non-positive interval for NewTicker");
-    state_ = detail::make_timer_state(detail::deadline_after(interval), detail::period_of(interval),
-                                      nullptr, nullptr, nullptr);
+    state_ =
+        detail::make_timer_state(detail::deadline_after(interval), detail::period_of(interval));
   }
 
+  /// Of length and capacity 0, as a timer's.
   chan<time_point>::receiver c() const { return detail::timer_state_channel(*state_); }
   /// No more ticks; the channel stays open. Go: Stop.
   void stop() const { detail::timer_state_stop(*state_); }

@@ -50,4 +50,28 @@ inline void* make_context(void* top, void (*entry)(void*), void* argument) noexc
   return frame;
 }
 
+/// Where a context that gort_switch has left goes on, and the registers that find its frames.
+struct left_context {
+  std::uintptr_t pc;
+  std::uintptr_t sp;
+  std::uintptr_t frame_pointer;
+};
+#if defined(__x86_64__)
+constexpr std::size_t left_words = 8;
+#elif defined(__aarch64__)
+constexpr std::size_t left_words = 22;
+#endif
+constexpr std::size_t left_bytes = left_words * sizeof(std::uintptr_t);
+inline left_context read_context(const void* saved_sp) noexcept {
+#if defined(__x86_64__)
+  constexpr std::size_t frame_pointer = 6, pc = 7;
+#elif defined(__aarch64__)
+  constexpr std::size_t frame_pointer = 10, pc = 11;
+#else
+#error "gort: no context switch for this architecture; see src/arch"
+#endif
+  const auto* frame = static_cast<const std::uintptr_t*>(saved_sp);
+  return {frame[pc], reinterpret_cast<std::uintptr_t>(frame + left_words), frame[frame_pointer]};
+}
+
 }  // namespace gort::arch

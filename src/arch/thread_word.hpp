@@ -9,7 +9,7 @@ namespace gort::detail {
 struct g;
 }
 
-// Defined in src/sched/current.cpp; never accessed by its C++ name outside that file.
+// Defined in src/sched/gmp/current.cpp; never accessed by its C++ name outside that file.
 extern "C" thread_local gort::detail::g* gort_current_g;
 
 namespace gort::arch {

@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <cstdlib>
+#include <limits>
 
 namespace gort::base {
 
@@ -26,6 +27,33 @@ int parse_positive(std::string_view text) noexcept {
 }
 
 int env_gomaxprocs() noexcept { return parse_positive(env("GOMAXPROCS")); }
+
+int parse_gc_percent(std::string_view text) noexcept {
+  constexpr int by_default = 100;
+  if (text == "off") return -1;
+  int value;
+  if (!parse_int(text, value)) return by_default;
+  return value < 0 ? -1 : value;
+}
+
+int env_gc_percent() noexcept { return parse_gc_percent(env("GOGC")); }
+
+std::uint64_t parse_memory_limit(std::string_view text) noexcept {
+  constexpr std::uint64_t none = std::numeric_limits<std::int64_t>::max();
+  std::uint64_t value = 0;
+  const char* end = text.data() + text.size();
+  const auto [stopped, error] = std::from_chars(text.data(), end, value);
+  if (error != std::errc{}) return none;
+  const std::string_view suffix(stopped, static_cast<std::size_t>(end - stopped));
+  int shift = suffix.empty() || suffix == "B" ? 0 : -1;
+  constexpr std::string_view suffixes[] = {"KiB", "MiB", "GiB", "TiB"};
+  for (int i = 0; i < 4; ++i) {
+    if (suffix == suffixes[i]) shift = 10 * (i + 1);
+  }
+  return shift < 0 || value > none >> shift ? none : value << shift;
+}
+
+std::uint64_t env_memory_limit() noexcept { return parse_memory_limit(env("GOMEMLIMIT")); }
 
 int parse_godebug(std::string_view settings, std::string_view name, int otherwise) noexcept {
   int result = otherwise;

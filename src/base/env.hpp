@@ -12,6 +12,15 @@ int parse_positive(std::string_view text) noexcept;
 /// GOMAXPROCS from the environment: 0 if unset or not a number above zero.
 int env_gomaxprocs() noexcept;
 
+/// GOGC: -1 for `off` and what is negative, 100 if unset or not a number.
+int parse_gc_percent(std::string_view text) noexcept;
+int env_gc_percent() noexcept;
+
+/// GOMEMLIMIT: a decimal integer with B, KiB, MiB, GiB, TiB or nothing behind it; 2^63 - 1 for
+/// `off`, if unset, and if malformed.
+std::uint64_t parse_memory_limit(std::string_view text) noexcept;
+std::uint64_t env_memory_limit() noexcept;
+
 /// The last setting of `name` in GODEBUG's `name=value,name=value`; `otherwise` if absent or not an
 /// integer.
 int parse_godebug(std::string_view settings, std::string_view name, int otherwise) noexcept;

@@ -1,5 +1,9 @@
 // What AddressSanitizer, ThreadSanitizer and valgrind must be told. Each function is empty in a
-// build without the tool in question.
+// build without the tool in question, but for AddressSanitizer: a program built with it may use
+// this library built without. Then the runtime is there, which a weak reference finds: a word that
+// is 0 or not, looked at before and after a switch. (ThreadSanitizer would miss what this library
+// orders, and report races that are none; such a program does not link, see
+// include/gort/detail/inside.hpp.)
 #pragma once
 
 #include <cstddef>
@@ -32,6 +36,18 @@
 #define GORT_VALGRIND 1
 #endif
 
+#if !defined(GORT_ASAN) && !defined(GORT_TSAN)
+#define GORT_ASAN_PERHAPS 1
+extern "C" {
+[[gnu::weak]] void __sanitizer_start_switch_fiber(void** fake_stack, const void* low,
+                                                  std::size_t bytes);
+[[gnu::weak]] void __sanitizer_finish_switch_fiber(void* fake_stack, const void** low,
+                                                   std::size_t* bytes);
+[[gnu::weak]] void __asan_unpoison_memory_region(const void* low, std::size_t bytes);
+[[gnu::weak]] void __lsan_register_root_region(const void* low, std::size_t bytes);
+}
+#endif
+
 // For functions that are left by a switch and never returned to: ThreadSanitizer would count them
 // as still open on the fiber, which is used again.
 #ifdef GORT_TSAN
@@ -62,11 +78,23 @@ constexpr bool with_tsan = true;
 constexpr bool with_tsan = false;
 #endif
 
+/// Whether AddressSanitizer's runtime is in the program, whatever has been built with it.
+[[gnu::always_inline]] inline bool program_has_asan() noexcept {
+#ifdef GORT_ASAN_PERHAPS
+  return __sanitizer_start_switch_fiber != nullptr;
+#else
+  return with_asan;
+#endif
+}
+
 /// Memory whose content keeps heap blocks alive for the leak checker.
 inline void leak_root_add([[maybe_unused]] void* address,
                           [[maybe_unused]] std::size_t bytes) noexcept {
-#ifdef GORT_ASAN
+#if defined(GORT_ASAN)
   __lsan_register_root_region(address, bytes);
+#elif defined(GORT_ASAN_PERHAPS)
+  if (__lsan_register_root_region != nullptr) [[unlikely]]
+    __lsan_register_root_region(address, bytes);
 #endif
 }
 
@@ -81,8 +109,11 @@ inline void stack_register([[maybe_unused]] void* low,
 /// Forgets the red zones that frames left on a stack abandoned without returning.
 inline void stack_unpoison([[maybe_unused]] void* low,
                            [[maybe_unused]] std::size_t bytes) noexcept {
-#ifdef GORT_ASAN
+#if defined(GORT_ASAN)
   __asan_unpoison_memory_region(low, bytes);
+#elif defined(GORT_ASAN_PERHAPS)
+  if (__asan_unpoison_memory_region != nullptr) [[unlikely]]
+    __asan_unpoison_memory_region(low, bytes);
 #endif
 }
 
@@ -108,8 +139,11 @@ inline void* fiber_current() noexcept {
                                                  [[maybe_unused]] void** fake_stack,
                                                  [[maybe_unused]] const void* low,
                                                  [[maybe_unused]] std::size_t bytes) noexcept {
-#ifdef GORT_ASAN
+#if defined(GORT_ASAN)
   __sanitizer_start_switch_fiber(fake_stack, low, bytes);
+#elif defined(GORT_ASAN_PERHAPS)
+  if (program_has_asan()) [[unlikely]]
+    __sanitizer_start_switch_fiber(fake_stack, low, bytes);
 #endif
 #ifdef GORT_TSAN
   __tsan_switch_to_fiber(fiber, 0);
@@ -119,15 +153,21 @@ inline void* fiber_current() noexcept {
 /// Before a switch, for good, to a stack that is no goroutine's; TSan stays with its fiber.
 [[gnu::always_inline]] inline void before_switch_to_stack(
     [[maybe_unused]] const void* low, [[maybe_unused]] std::size_t bytes) noexcept {
-#ifdef GORT_ASAN
+#if defined(GORT_ASAN)
   __sanitizer_start_switch_fiber(nullptr, low, bytes);
+#elif defined(GORT_ASAN_PERHAPS)
+  if (program_has_asan()) [[unlikely]]
+    __sanitizer_start_switch_fiber(nullptr, low, bytes);
 #endif
 }
 
 /// First thing after a switch, on the new stack.
 [[gnu::always_inline]] inline void after_switch([[maybe_unused]] void* fake_stack) noexcept {
-#ifdef GORT_ASAN
+#if defined(GORT_ASAN)
   __sanitizer_finish_switch_fiber(fake_stack, nullptr, nullptr);
+#elif defined(GORT_ASAN_PERHAPS)
+  if (program_has_asan()) [[unlikely]]
+    __sanitizer_finish_switch_fiber(fake_stack, nullptr, nullptr);
 #endif
 }
 

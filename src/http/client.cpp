@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "http/client_exchange.hpp"
+#include "http/read_all.hpp"
 #include "http/text.hpp"
 #include "http/url.hpp"
 
@@ -19,7 +20,8 @@ void check(const std::error_code& error, const std::string& what) {
 }
 
 /// What a redirect makes of the request; false: it cannot be followed.
-bool redirect_request(client_request& r, int code, const url& from, const url& to) {
+bool redirect_request(client_request& r, int code, const url& from, const url& to,
+                      bool names_host) {
   if (code == status::temporary_redirect || code == status::permanent_redirect) {
     if (r.body_reader) return false;
   } else if (r.method != "GET" && r.method != "HEAD") {
@@ -35,7 +37,7 @@ bool redirect_request(client_request& r, int code, const url& from, const url& t
   if (from.address != to.address || (from.tls && !to.tls)) {
     for (const char* name : {"Authorization", "Cookie", "Proxy-Authorization"}) r.header.del(name);
   }
-  r.header.del("Host");
+  if (names_host) r.header.del("Host");
   return true;
 }
 
@@ -66,7 +68,7 @@ response client::do_(const context& ctx, const client_request& original, std::er
   if (error) return {};
   const client_request* request = &original;
   client_request changed;  // by a redirect
-  const auto until = std::chrono::steady_clock::now() + options.timeout;
+  const auto until = gort::detail::time_after(options.timeout);
   for (int redirects = 0;;) {
     std::unique_ptr<client_exchange> exchange;
     bool may_retry = false;
@@ -99,7 +101,7 @@ response client::do_(const context& ctx, const client_request& original, std::er
       changed = original;
       request = &changed;
     }
-    if (!redirect_request(changed, exchange->status, to, next)) {
+    if (!redirect_request(changed, exchange->status, to, next, url::names_host(location))) {
       return response(std::move(exchange));
     }
     if (++redirects > options.max_redirects) {
@@ -176,19 +178,19 @@ std::size_t response::read(std::span<std::byte> into) {
 }
 
 std::string response::body(std::size_t limit) {
-  constexpr std::size_t step = 16 * 1024;
-  std::string out;
-  for (;;) {
-    const std::size_t before = out.size();
-    out.resize(before + step);
-    const std::size_t n = read(std::as_writable_bytes(std::span(out).subspan(before)));
-    out.resize(before + n);
-    if (n == 0) return out;
-    if (out.size() > limit) {
+  constexpr std::size_t believed_max = 64 * 1024;  // of what a server declares
+  std::size_t left = limit;
+  const std::uint64_t declared = exchange_ ? exchange_->length.value_or(0) : 0;
+  const std::uint64_t expected = std::min<std::uint64_t>({declared, believed_max, limit});
+  return read_all(static_cast<std::size_t>(expected), [&](std::span<std::byte> into) {
+    const std::size_t n = read(into);
+    if (n > left) {
       close();
       check(errc::body_too_large, "http: reading the response");
     }
-  }
+    left -= n;
+    return n;
+  });
 }
 
 void response::close() noexcept {

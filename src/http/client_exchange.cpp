@@ -4,7 +4,7 @@
 #include <cstring>
 #include <utility>
 
-#include "http/chunked_body.hpp"
+#include "http/headers_access.hpp"
 #include "http/text.hpp"
 
 namespace gort::http::detail {
@@ -16,10 +16,6 @@ using std::chrono::nanoseconds;
 /// Bodies up to this size go out with the head, in one write, before the answer is looked for.
 constexpr std::size_t send_at_once_max = 64 * 1024;
 
-std::span<const std::byte> bytes_of(std::string_view s) noexcept {
-  return std::as_bytes(std::span(s.data(), s.size()));
-}
-
 bool is_idempotent(std::string_view method) noexcept {
   return method == "GET" || method == "HEAD" || method == "PUT" || method == "DELETE" ||
          method == "OPTIONS" || method == "TRACE";
@@ -30,7 +26,7 @@ std::string head_of(const url& to, const client_request& r, const client_options
   std::string out = r.method;
   ((out += ' ') += to.target) += " HTTP/1.1\r\nHost: ";
   const std::string_view host = r.header.get("Host");
-  (out += host.empty() ? std::string_view(to.authority) : host) += "\r\n";
+  (out += host.empty() ? std::string_view(to.host_field) : host) += "\r\n";
   if (!r.header.has("User-Agent") && !options.user_agent.empty()) {
     ((out += "User-Agent: ") += options.user_agent) += "\r\n";
   }
@@ -59,8 +55,10 @@ client_exchange::client_exchange(std::shared_ptr<client_state> client, context c
                                  cancel_function cancel)
     : ctx(std::move(c)), client_(std::move(client)), cancel_(std::move(cancel)) {}
 
-/// An error that comes from the cancellation is the cancellation.
+/// An error that comes from the cancellation is the cancellation; one that comes from the program's
+/// body is that of the body.
 void client_exchange::explain(std::error_code& error) const {
+  if (error && upload_ && upload_->program_error()) error = upload_->program_error();
   if (error && ctx.err()) error = ctx.err();
 }
 
@@ -103,7 +101,7 @@ void client_exchange::perform(std::unique_ptr<client_connection> c, const url& t
   error.clear();
   const nanoseconds patience = client_->options.response_header_timeout;
   if (patience != nanoseconds::zero()) {
-    conn_->wire->set_read_deadline(std::chrono::steady_clock::now() + patience);
+    conn_->wire->set_read_deadline(gort::detail::time_after(patience));
   }
   if (read_head(r.method == "HEAD", any, error)) {
     if (patience != nanoseconds::zero()) conn_->wire->set_read_deadline({});
@@ -121,28 +119,29 @@ void client_exchange::perform(std::unique_ptr<client_connection> c, const url& t
 
 bool client_exchange::read_head(bool is_head, bool& any, std::error_code& error) {
   input_buffer& in = conn_->in;
-  const std::size_t limit = client_->options.max_header_bytes;
+  // For all heads together: the informational ones have no end of their own.
+  std::size_t limit = client_->options.max_header_bytes;
+  const bool is_limited = limit != 0;
   for (;;) {
     parser_.emplace(slices_);
-    if (is_head) parser_->skip(true);
     std::size_t size = 0;
     while (size == 0) {
-      const std::string_view head(in.data(), in.size());
-      beast::error_code parse_error;
+      const std::span<char> head = in.bytes();
       if (!head.empty()) {
         any = true;
-        size = parser_->put_head(head, parse_error);
-        if (parse_error && parse_error != beast_error::need_more) {
-          error = errc::malformed;
+        refusal why = refusal::none;
+        size = parser_->put_head(head, why);
+        if (why != refusal::none) {
+          error = why == refusal::too_many_fields ? errc::header_too_large : errc::malformed;
           return false;
         }
       }
-      if (limit != 0 && std::max(size, size == 0 ? head.size() : 0) > limit) {
+      if (is_limited && (size != 0 ? size : head.size()) > limit) {
         error = errc::header_too_large;
         return false;
       }
       if (size != 0) break;
-      if (!in.make_room(limit == 0 ? SIZE_MAX : limit + input_buffer::normal_size)) {
+      if (!in.make_room(is_limited ? limit + input_buffer::normal_size : SIZE_MAX)) {
         error = errc::header_too_large;
         return false;
       }
@@ -151,22 +150,19 @@ bool client_exchange::read_head(bool is_head, bool& any, std::error_code& error)
         return false;
       }
     }
-    if (parser_->strict != strict_error::none) {
-      error = errc::malformed;
-      return false;
-    }
     status = parser_->status;
     const bool is_interim = status >= 100 && status < 200 && status != 101;
     if (!is_interim) {
       headers views;
       for (const field_slices& f : slices_) {
-        views.add_view(f.name.of(in.data()), f.value.of(in.data()));
+        headers_access{views}.add_view(f.name.of(in.data()), f.value.of(in.data()));
       }
       fields = views;  // a copy: the buffer goes back with the connection
     }
     in.pin(size);
     if (!is_interim) break;
     in.unpin();
+    limit -= is_limited ? size : 0;
   }
   keep_ = parser_->keep_alive() && status != 101;
   if (const auto n = parser_->content_length()) length = *n;
@@ -174,6 +170,7 @@ bool client_exchange::read_head(bool is_head, bool& any, std::error_code& error)
     body_ = body_kind::none;
   } else if (parser_->chunked()) {
     body_ = body_kind::chunked;
+    decoder_.emplace(chunk_decoder::manner::lenient);
   } else if (length) {
     left_ = *length;
     body_ = left_ != 0 ? body_kind::length : body_kind::none;
@@ -188,7 +185,14 @@ void client_exchange::look_for_end() {
   if (body_ != body_kind::none || conn_ == nullptr) return;
   const bool keep = keep_ && (!upload_ || upload_->has_succeeded()) && conn_->in.size() == 0 &&
                     (!stop_watching_ || (*stop_watching_)());
-  if (!keep) return close();
+  if (!keep) {
+    // An orderly end: over TLS it is said.
+    std::error_code ignored;
+    if (conn_->wire->is_tls() && (!upload_ || upload_->has_succeeded())) {
+      conn_->wire->close_write(ignored);
+    }
+    return hang_up();
+  }
   upload_.reset();
   stop_watching_.reset();
   conn_->in.unpin();
@@ -207,9 +211,9 @@ std::size_t client_exchange::read(std::span<std::byte> into, std::error_code& er
   input_buffer& in = conn_->in;
   std::size_t n = 0;
   if (body_ == body_kind::chunked) {
-    n = read_chunked(in, *parser_, into, error,
+    n = read_chunked(in, *decoder_, into, error,
                      [&](std::error_code& e) { return in.fill(*conn_->wire, e); });
-    if (parser_->is_done()) body_ = body_kind::none;
+    if (decoder_->is_done()) body_ = body_kind::none;
   } else {
     if (body_ == body_kind::length) {
       into = into.first(static_cast<std::size_t>(std::min<std::uint64_t>(into.size(), left_)));
@@ -236,7 +240,7 @@ std::size_t client_exchange::read(std::span<std::byte> into, std::error_code& er
   if (error) {
     explain(error);
     failed_ = error;
-    close();
+    hang_up();
     return 0;
   }
   look_for_end();
@@ -244,9 +248,14 @@ std::size_t client_exchange::read(std::span<std::byte> into, std::error_code& er
 }
 
 void client_exchange::close() noexcept {
-  if (conn_ != nullptr) conn_->wire->close();
-  if (upload_) upload_->join();  // [cli-2]; its writes fail now
+  hang_up();
+  if (upload_) upload_->join();
   upload_.reset();
+}
+
+void client_exchange::hang_up() noexcept {
+  if (conn_ != nullptr) conn_->wire->close();
+  if (upload_) upload_->give_up();  // [cli-2]
   if (stop_watching_) (*stop_watching_)();
   stop_watching_.reset();
   conn_.reset();

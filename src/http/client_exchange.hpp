@@ -5,8 +5,9 @@
 //           response has been read to its end, the request has been sent to its end, both sides
 //           want to keep it, and no cancellation can reach it any more.
 //   [cli-2] Large and streamed bodies are sent by a goroutine of their own, so that an answer that
-//           begins before the end of the request is read, and neither side waits for the other. The
-//           exchange ends only after that goroutine has.
+//           begins before the end of the request is read, and neither side waits for the other.
+//           When the answer has ended before, the goroutine is told to give up; reading to the end
+//           does not wait for it, as the program's function may block. close() does, for a while.
 #pragma once
 
 #include <cstdint>
@@ -24,6 +25,7 @@
 #include <gort/mutex.hpp>
 #include <gort/time.hpp>
 
+#include "http/chunked_body.hpp"
 #include "http/client_upload.hpp"
 #include "http/input_buffer.hpp"
 #include "http/message_parser.hpp"
@@ -41,7 +43,7 @@ struct client_connection {
 };
 
 struct client_state : std::enable_shared_from_this<client_state> {
-  explicit client_state(client_options o) : options(std::move(o)) {}
+  explicit client_state(client_options o) : options(fit_for_the_wire(std::move(o))) {}
 
   const client_options options;
 
@@ -54,6 +56,7 @@ struct client_state : std::enable_shared_from_this<client_state> {
                                              std::error_code& error);
 
  private:
+  static client_options fit_for_the_wire(client_options o);
   void sweep();
   std::shared_ptr<tls_config> tls(std::error_code& error);
 
@@ -90,6 +93,8 @@ class client_exchange {
   void send(const url& to, const client_request& request, std::error_code& error);
   bool read_head(bool is_head, bool& any, std::error_code& error);
   void look_for_end();
+  /// Ends the connection without waiting for an upload.
+  void hang_up() noexcept;
   void explain(std::error_code& error) const;
 
   const std::shared_ptr<client_state> client_;
@@ -98,6 +103,7 @@ class client_exchange {
   std::optional<after_func_stop> stop_watching_;
   std::vector<field_slices> slices_;
   std::optional<response_parser> parser_;
+  std::optional<chunk_decoder> decoder_;  // of body_kind::chunked
   body_kind body_ = body_kind::none;
   std::uint64_t left_ = 0;  // of body_kind::length
   bool keep_ = false;

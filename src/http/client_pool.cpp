@@ -1,8 +1,10 @@
 // The client's connections: made, kept, and dropped when they have been idle for long.
 #include <algorithm>
 #include <mutex>
+#include <optional>
 #include <utility>
 
+#include <gort/chan.hpp>
 #include <gort/net/dial.hpp>
 
 #include "http/client_exchange.hpp"
@@ -11,6 +13,14 @@ namespace gort::http::detail {
 
 using std::chrono::nanoseconds;
 using std::chrono::steady_clock;
+
+client_options client_state::fit_for_the_wire(client_options o) {
+  // As headers::set() does.
+  for (char& c : o.user_agent) {
+    if (c == '\r' || c == '\n' || c == '\0') c = ' ';
+  }
+  return o;
+}
 
 std::unique_ptr<client_connection> client_state::take(const std::string& key) {
   for (;;) {
@@ -52,10 +62,10 @@ void client_state::put(std::unique_ptr<client_connection> c) {
 void client_state::sweep() {
   std::vector<std::unique_ptr<client_connection>> old;
   std::lock_guard guard(lock_);
-  const time_point limit = steady_clock::now() - options.idle_timeout;
+  const time_point now = steady_clock::now();
   for (auto host = idle_.begin(); host != idle_.end();) {
     auto& same = host->second;
-    while (!same.empty() && same.front()->idle_since <= limit) {
+    while (!same.empty() && now - same.front()->idle_since >= options.idle_timeout) {
       old.push_back(std::move(same.front()));
       same.pop_front();
     }
@@ -79,11 +89,37 @@ std::shared_ptr<tls_config> client_state::tls(std::error_code& error) {
   return tls_;
 }
 
+namespace {
+
+/// While it lives, cancelling the context closes the stream.
+class closing_on_cancel {
+ public:
+  closing_on_cancel(const context& ctx, stream& s) {
+    if (ctx.node() == nullptr) return;
+    stop_.emplace(after_func(ctx, [&s, over = over_] {
+      s.close();
+      over.close();
+    }));
+  }
+  ~closing_on_cancel() {
+    if (stop_ && !(*stop_)()) over_.recv();  // it uses the stream
+  }
+  closing_on_cancel(const closing_on_cancel&) = delete;
+  closing_on_cancel& operator=(const closing_on_cancel&) = delete;
+
+ private:
+  chan<unit> over_ = make_chan<unit>();
+  std::optional<after_func_stop> stop_;
+};
+
+}  // namespace
+
 std::unique_ptr<client_connection> client_state::connect(const context& ctx, const url& to,
                                                          std::error_code& error) {
   std::unique_ptr<stream> wire;
   if (options.dial) {
     wire = options.dial(ctx, to.address, error);
+    if (wire == nullptr && !error) error = net::errc::no_address;
   } else {
     net::conn c = net::dial(ctx, to.address, {.timeout = options.dial_timeout}, error);
     if (!error) wire = make_stream(std::move(c));
@@ -94,12 +130,14 @@ std::unique_ptr<client_connection> client_state::connect(const context& ctx, con
     if (error) return nullptr;
     steady_clock::time_point limit{};
     if (options.tls_handshake_timeout != nanoseconds::zero()) {
-      limit = steady_clock::now() + options.tls_handshake_timeout;
+      limit = gort::detail::time_after(options.tls_handshake_timeout);
     }
-    if (const auto last = ctx.deadline(); last && (limit == time_point{} || *last < limit)) {
-      limit = *last;
+    wire = make_tls_client(std::move(wire), config, to.host, limit);
+    {
+      const closing_on_cancel watch(ctx, *wire);
+      wire->write({}, error);  // the handshake
     }
-    wire = make_tls_client(std::move(wire), config, to.host, limit, error);
+    if (ctx.err()) error = ctx.err();
     if (error) return nullptr;
   }
   auto c = std::make_unique<client_connection>();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <exception>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -20,22 +21,33 @@ namespace {
 /// For a last write that has begun. It ends at once, unless the server has answered early and reads
 /// no more; then its connection is worth no longer wait.
 constexpr std::chrono::seconds last_write_patience{1};
+/// For a call of the program's function whose result nobody needs any more [up-3].
+constexpr std::chrono::seconds reader_patience{1};
 
 /// Strings go up in pieces of this size, so that the last one is known when it begins.
 constexpr std::size_t piece_size = 64 * 1024;
-
-std::span<const std::byte> bytes_of(std::string_view s) noexcept {
-  return std::as_bytes(std::span(s.data(), s.size()));
-}
 
 }  // namespace
 
 struct client_upload::state {
   chan<std::error_code> result = make_chan<std::error_code>(1);  // [up-2]
-  gort::detail::atomic<bool> last_write_began{false};                     // [up-1]
+  gort::detail::atomic<bool> last_write_began{false};            // [up-1]
+
+  gort::detail::atomic<bool> given_up{false};  // [up-3]
 
   // Pairs with the acquire of has_succeeded().
   void begin_last_write() noexcept { last_write_began.store_release(true); }
+
+  std::error_code program_error;  // published by has_program_error
+  gort::detail::atomic<bool> has_program_error{false};
+
+  /// The server waits for what never comes.
+  std::error_code fail(stream& wire, std::error_code why) {
+    program_error = why;
+    has_program_error.store_release(true);  // pairs with program_error()
+    wire.close();
+    return why;
+  }
 
   void end(std::error_code how) {
     result.send(how);
@@ -55,7 +67,10 @@ std::error_code client_upload::state::send_stream(stream& wire, const body_reade
   for (;;) {
     std::size_t most = buffer.size();
     if (length) most = static_cast<std::size_t>(std::min<std::uint64_t>(most, *length - sent));
+    // Pairs with give_up().
+    if (given_up.load_acquire()) return errc::body_closed;
     const std::size_t n = most == 0 ? 0 : reader(std::span(buffer).first(most));
+    if (n > most) return fail(wire, std::make_error_code(std::errc::invalid_argument));
     if (n == 0) break;
     sent += n;
     if (length) {
@@ -71,7 +86,7 @@ std::error_code client_upload::state::send_stream(stream& wire, const body_reade
     }
     if (error) return error;
   }
-  if (length && sent != *length) return errc::content_length;
+  if (length && sent != *length) return fail(wire, errc::content_length);
   begin_last_write();
   if (!length) wire.write(bytes_of("0\r\n\r\n"), error);
   return error;
@@ -92,16 +107,22 @@ client_upload::client_upload(std::shared_ptr<stream> wire, body_reader reader,
                              std::optional<std::uint64_t> length)
     : state_(std::make_shared<state>()) {
   go([wire = std::move(wire), reader = std::move(reader), length, s = state_] {
-    std::error_code result;
+    struct at_end {
+      state& upload;
+      stream& wire;
+      std::optional<std::error_code> result;  // none: the program's function called goexit()
+      ~at_end() {
+        upload.end(result ? *result : upload.fail(wire, std::make_error_code(std::errc::io_error)));
+      }
+    } end{*s, *wire, {}};
     try {
-      result = s->send_stream(*wire, reader, length);
+      end.result = s->send_stream(*wire, reader, length);
     } catch (const std::system_error& e) {
-      result = e.code();
-    } catch (const std::exception&) {
-      result = std::make_error_code(std::errc::io_error);
+      end.result = s->fail(*wire, e.code());
+    } catch (...) {
+      if (std::current_exception() == nullptr) throw;  // goexit() must go on
+      end.result = s->fail(*wire, std::make_error_code(std::errc::io_error));
     }
-    if (result == errc::content_length) wire->close();  // the server waits for what never comes
-    s->end(result);
   });
 }
 
@@ -119,6 +140,14 @@ bool client_upload::has_succeeded() {
   return result && !*result;
 }
 
-void client_upload::join() { state_->result.recv(); }
+std::error_code client_upload::program_error() const noexcept {
+  // Pairs with fail().
+  return state_->has_program_error.load_acquire() ? state_->program_error : std::error_code();
+}
+
+// Pairs with the acquire of send_stream().
+void client_upload::give_up() noexcept { state_->given_up.store_release(true); }
+
+void client_upload::join() { state_->result.recv_for(reader_patience); }
 
 }  // namespace gort::http::detail

@@ -10,9 +10,13 @@
 //          request is caused by that piece, so whoever has read such an answer sees it set; found
 //          false, the server has answered without having read all, and nothing is waited for.
 //   [up-2] The goroutine sends its result once and closes the channel, as the last thing it does.
+//   [up-3] Behind give_up() no call of the program's function begins. One that has begun may block
+//          for as long as it likes, so the goroutine owns what it needs, and join() waits for it a
+//          second at most: a function that returns soon may refer to what the caller owns.
 //
 // Rejected: waiting a little in any case (each refused upload would be answered that much later);
-// not waiting (under load half of the connections that carried an upload were not used again).
+// not waiting (under load half of the connections that carried an upload were not used again);
+// joining without a bound (a server that answers early would hang its client).
 #pragma once
 
 #include <cstddef>
@@ -41,7 +45,13 @@ class client_upload {
   /// of the last write, but for no other.
   bool has_succeeded();
 
-  /// Blocks until the goroutine has ended.
+  /// What the program's function has thrown, or that it gave less than it had declared: the
+  /// connection is closed then. No error as long as there is none.
+  std::error_code program_error() const noexcept;
+
+  /// The connection is closed: there is no use in going on. Does not block.
+  void give_up() noexcept;
+  /// Blocks until the goroutine has ended, a second at most [up-3].
   void join();
 
  private:

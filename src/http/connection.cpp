@@ -9,7 +9,7 @@
 
 #include "http/server_response.hpp"
 #include "http/text.hpp"
-#include "sched/trim.hpp"
+#include "sched/stacks/trim.hpp"
 
 namespace gort::http {
 
@@ -20,6 +20,7 @@ using std::chrono::nanoseconds;
 
 constexpr std::uint64_t linger_max = 256 * 1024;
 constexpr nanoseconds linger_time = std::chrono::milliseconds(500);
+constexpr nanoseconds goodbye_time = std::chrono::seconds(1);
 constexpr std::size_t write_piece = 128 * 1024;  // what write_stall_timeout is about
 
 bool is_timeout(const std::error_code& e) noexcept { return e && e == std::errc::timed_out; }
@@ -30,14 +31,13 @@ int status_of(const std::error_code& e) noexcept {
   return is_timeout(e) ? status::request_timeout : status::internal_server_error;
 }
 
-/// Beast refuses versions that we do not speak and nonsense alike.
-int status_of_bad_version(std::string_view head) noexcept {
-  const std::string_view line = head.substr(0, head.find_first_of("\r\n"));
-  const std::string_view version = line.substr(line.rfind(' ') + 1);
-  const bool well_formed = version.size() == 8 && version.starts_with("HTTP/") &&
-                           is_digit(version[5]) && version[6] == '.' && is_digit(version[7]) &&
-                           !version.starts_with("HTTP/1.0") && !version.starts_with("HTTP/1.1");
-  return well_formed ? status::version_not_supported : status::bad_request;
+int status_of(refusal why) noexcept {
+  switch (why) {
+    case refusal::too_many_fields: return status::header_fields_too_large;
+    case refusal::unsupported_coding: return status::not_implemented;
+    case refusal::unsupported_version: return status::version_not_supported;
+    default: return status::bad_request;
+  }
 }
 
 }  // namespace
@@ -54,26 +54,30 @@ connection::connection(server::state& server, std::unique_ptr<stream> s)
 connection::~connection() {
   server_.leave(*this);  // [srv-1]
   stream_->close();
+  if (exchange_ != nullptr) stop_watching();  // goexit() in a handler
 }
 
 // Called with the server's lock held, which keeps *this in existence.
 void connection::end(bool even_if_active) noexcept {
   phase expected = phase::idle;
   // Pairs with those in run() and wait_for_request() [srv-3].
-  if (phase_.cas_seq_cst(expected, phase::ending) || even_if_active) stream_->close();
+  const bool was_idle = phase_.cas_seq_cst(expected, phase::ending);
+  if (even_if_active || (was_idle && !stream_->is_tls())) return stream_->close();
+  if (was_idle) stream_->set_read_deadline(long_ago);  // [srv-2]
 }
 
 void connection::run() {
+  step next = step::close;
   while (wait_for_request()) {
-    step next;
     while ((next = serve_one()) == step::again && exchange_->in.size() != 0)
       exchange_->next_request();
     std::error_code error;
     flush({}, error);
-    if (error) next = step::close;
+    if (error) next = step::broken;
     if (next == step::linger) linger();
     if (next != step::again || !become_idle()) break;
   }
+  if (next == step::again || next == step::close) say_goodbye();
   if (exchange_ != nullptr) end_exchange();
 }
 
@@ -111,6 +115,8 @@ bool connection::wait_for_request() {
 }
 
 std::size_t connection::read_first(std::error_code& error) {
+  // Pairs with the cas in end(), which comes before its deadline as this does behind ours [srv-2].
+  if (phase_.load_seq_cst() == phase::ending) return 0;
   const std::size_t n = stream_->read_when_readable([this] { return begin_request(); }, error);
   if (n != 0) exchange_->in.add(n);
   return n;
@@ -135,10 +141,11 @@ std::span<std::byte> connection::begin_request() {
 stream::time_point connection::header_limit() const {
   nanoseconds most = server_.options.read_header_timeout;
   if (most == nanoseconds::zero()) most = server_.options.read_timeout;
-  return most == nanoseconds::zero() ? stream::time_point{} : clock::now() + most;
+  return most == nanoseconds::zero() ? stream::time_point{} : gort::detail::time_after(most);
 }
 
 connection::step connection::serve_one() {
+  exchange& x = *exchange_;
   step next = step::close;
   const int refused = read_head(next);
   if (refused != 0) {
@@ -148,14 +155,17 @@ connection::step connection::serve_one() {
   if (next != step::again) return next;
 
   has_asked_ = stack_is_used_ = true;
+  std::error_code error;
+  flush({}, error);  // [conn-1]
+  if (error) return step::broken;
   server_response response(*this);
   const bool whole = call_handler(response);
-  std::error_code error;
+  stop_watching();
+  x.cancel_context.reset();  // so that nobody begins to watch when what follows reads the body
   // Order matters: finish() may still read the rest of the body, to keep the connection.
   const bool complete = whole && response.finish(error);
-  cancel_context_.reset();
   const bool body_is_read = drain_body();
-  if (!complete || error) return step::close;
+  if (!complete || error) return step::broken;
   if (!body_is_read) return step::linger;
   return keep_alive_ && !server_.stopping.load_relaxed() ? step::again : step::close;
 }
@@ -165,28 +175,29 @@ int connection::read_head(step& next) {
   exchange& x = *exchange_;
   const std::size_t limit = server_.options.max_header_bytes;
   const std::size_t buffer_limit = limit == 0 ? SIZE_MAX : limit + input_buffer::normal_size;
-  x.parser.emplace(x.slices);
+  x.parser.emplace(x.slices, server_.fields_max());
   body_ = body_kind::none;
   body_error_.clear();
   read_limit_ = write_limit_ = {};
   std::size_t blank_lines = 0;
   bool timed = std::exchange(head_is_timed_, false);
-  beast::error_code parse_error;
+  bool has_begun = false;
+  refusal why = refusal::none;
   for (;;) {
     // Blank lines before a request are passed over (RFC 9112, 2.2).
-    while (!x.parser->got_some() && x.in.size() >= 2 && x.in.data()[0] == '\r' &&
-           x.in.data()[1] == '\n' && ++blank_lines < 8) {
+    while (!has_begun && x.in.size() >= 2 && x.in.data()[0] == '\r' && x.in.data()[1] == '\n' &&
+           ++blank_lines < 8) {
       x.in.consume(2);
     }
-    const std::string_view head(x.in.data(), x.in.size());
-    if (!head.empty() && head != "\r") {
-      const std::size_t size = x.parser->put_head(head, parse_error);
+    const std::span<char> head = x.in.bytes();
+    if (!head.empty() && (head.size() > 1 || head[0] != '\r')) {
+      has_begun = true;
+      const std::size_t size = x.parser->put_head(head, why);
       if (size != 0) {
         next = step::again;
         return limit != 0 && size > limit ? status::header_fields_too_large : check_head(size);
       }
-      if (parse_error == beast_error::bad_version) return status_of_bad_version(head);
-      if (parse_error && parse_error != beast_error::need_more) return status::bad_request;
+      if (why != refusal::none) return status_of(why);
       if (limit != 0 && head.size() > limit) return status::header_fields_too_large;
     }
     if (!timed) {
@@ -211,16 +222,11 @@ int connection::check_head(std::size_t size) {
   is_head_ = false;
   expects_continue_ = false;
   head_is_out_ = false;
-  if (parser.strict == strict_error::conflict) return status::bad_request;
-  if (parser.strict == strict_error::unsupported_coding) return status::not_implemented;
   request_access access{x.request};
   access.attach(*this);
   if (const int refused = access.fill(parser, x.in.data()); refused != 0) return refused;
-  const std::string_view expect = x.request.header("Expect");
-  if (!expect.empty()) {
-    if (!equal_fold(expect, "100-continue")) return status::expectation_failed;
-    expects_continue_ = parser.minor >= 1;
-  }
+  if (parser.expects_other) return status::expectation_failed;
+  expects_continue_ = parser.expects_continue && parser.minor >= 1;
   x.in.pin(size);  // from here on the views of the request hold
 
   keep_alive_ = parser.keep_alive();
@@ -230,14 +236,16 @@ int connection::check_head(std::size_t size) {
   body_limit_ = server_.options.max_body_bytes;
   if (parser.chunked()) {
     body_ = body_kind::chunked;
+    x.decoder.emplace();
   } else {
     body_left_ = x.request.content_length().value_or(0);
     body_ = body_left_ != 0 ? body_kind::length : body_kind::none;
   }
   if (body_ == body_kind::none) expects_continue_ = false;
   const server_options& o = server_.options;
-  if (o.read_timeout != nanoseconds::zero()) read_limit_ = clock::now() + o.read_timeout;
-  if (o.write_timeout != nanoseconds::zero()) write_limit_ = clock::now() + o.write_timeout;
+  using gort::detail::time_after;
+  if (o.read_timeout != nanoseconds::zero()) read_limit_ = time_after(o.read_timeout);
+  if (o.write_timeout != nanoseconds::zero()) write_limit_ = time_after(o.write_timeout);
   return 0;
 }
 
@@ -305,27 +313,29 @@ std::string_view connection::date() {
   return {x.date, sizeof(x.date)};
 }
 
-context connection::make_context() {
-  auto [ctx, cancel] = with_cancel(server_.base);
-  cancel_context_.emplace(std::move(cancel));
-  return ctx;
-}
-
 void connection::arm_write() {
   const nanoseconds stall = server_.options.write_stall_timeout;
   if (write_limit_ == stream::time_point{}) {
     write_deadline_.within(stall);
   } else {
     write_deadline_.exactly(
-        stall == nanoseconds::zero() ? write_limit_ : std::min(write_limit_, clock::now() + stall));
+        stall == nanoseconds::zero()
+            ? write_limit_
+            : std::min<stream::time_point>(write_limit_, gort::detail::time_after(stall)));
   }
+}
+
+void connection::extend_write_timeout(nanoseconds more) noexcept {
+  constexpr stream::time_point last = stream::time_point::max();
+  if (write_limit_ == stream::time_point{} || more <= nanoseconds::zero()) return;
+  write_limit_ = last - write_limit_ > more ? write_limit_ + more : last;
 }
 
 void connection::flush(std::span<const std::byte> more, std::error_code& error) {
   std::string& out = exchange_->out;
   if (out.empty() && more.empty()) return;
   arm_write();
-  const std::span<const std::byte> pieces[2] = {std::as_bytes(std::span(out.data(), out.size())),
+  const std::span<const std::byte> pieces[2] = {bytes_of(out),
                                                 more.first(std::min(more.size(), write_piece))};
   if (more.empty()) {
     stream_->write(pieces[0], error);
@@ -360,6 +370,14 @@ void connection::linger() {
   for (std::uint64_t seen = 0; seen < linger_max; seen += in.size(), in.consume(in.size())) {
     if (!in.make_room(input_buffer::normal_size) || in.fill(*stream_, error) == 0) return;
   }
+}
+
+/// An orderly end, which TLS tells from one that somebody has made.
+void connection::say_goodbye() noexcept {
+  if (!stream_->is_tls()) return;
+  write_deadline_.exactly(clock::now() + goodbye_time);
+  std::error_code ignored;
+  stream_->close_write(ignored);
 }
 
 void run_connection(server::state& server, std::unique_ptr<stream> s) {

@@ -2,8 +2,9 @@
 //
 // Invariants
 //   [conn-1] Nothing blocks on input while there is output that has not been sent: every read goes
-//            through fill(), which flushes first. So responses to pipelined requests gather, and
-//            are sent before we wait for the client, who may be waiting for them.
+//            through fill(), which flushes first. Nor does a handler run before the response to the
+//            request before its own has been sent: the client may need that one to let this handler
+//            end, and one that sends requests and reads nothing costs one response of memory.
 //   [conn-2] While it waits for a request with no byte of it here, the connection holds no
 //            exchange, so an idle one is its goroutine's stack and the socket. After `trim_after`
 //            it gives back what a handler has used of that stack.
@@ -53,6 +54,7 @@ class connection final : public detail::request_source {
   // detail::request_source
   std::size_t read_body(std::span<std::byte> into, std::error_code& error) override;
   void limit_body(std::uint64_t bytes) override { body_limit_ = bytes; }
+  void extend_write_timeout(std::chrono::nanoseconds more) noexcept override;
   std::string remote_address() const override { return stream_->remote_address(); }
   bool is_tls() const noexcept override { return stream_->is_tls(); }
   context make_context() override;
@@ -63,6 +65,9 @@ class connection final : public detail::request_source {
   void close_after_response() noexcept { keep_alive_ = false; }
   /// The head of the response is decided: too late for "100 Continue".
   void head_is_out() noexcept;
+  /// The handler itself has sent "100 Continue".
+  void continue_is_said() noexcept { expects_continue_ = false; }
+  void log(std::string_view line) const { server_.log(line); }
   int version_minor() const noexcept { return x_request().version_minor(); }
   bool is_head() const noexcept { return is_head_; }
   /// Sends what has gathered, and `more` behind it without copying.
@@ -74,8 +79,11 @@ class connection final : public detail::request_source {
 
  private:
   enum class body_kind : std::uint8_t { none, length, chunked };
-  enum class step : std::uint8_t { again, close, linger };
+  /// What comes after a request. `broken`: not to be taken for an orderly end.
+  enum class step : std::uint8_t { again, close, linger, broken };
 
+  /// A deadline that ends a read in progress.
+  static constexpr stream::time_point long_ago{std::chrono::nanoseconds(1)};
   /// Short enough to matter, long enough for connections in use not to come near it.
   static constexpr std::chrono::nanoseconds trim_after{std::chrono::seconds(3)};
 
@@ -98,6 +106,10 @@ class connection final : public detail::request_source {
   void send_continue(std::error_code& error);
   void arm_write();
   void linger();
+  void say_goodbye() noexcept;
+  void watch_client();
+  void watch() noexcept;
+  void stop_watching() noexcept;
 
   server::state& server_;
   const std::unique_ptr<stream> stream_;
@@ -122,7 +134,6 @@ class connection final : public detail::request_source {
   std::chrono::nanoseconds body_waited_{0};
   stream::time_point read_limit_{};  // from the timeouts of a whole request
   stream::time_point write_limit_{};
-  std::optional<cancel_function> cancel_context_;
 };
 
 }  // namespace gort::http

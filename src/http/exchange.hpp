@@ -2,12 +2,17 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include <gort/context.hpp>
+#include <gort/detail/atomic.hpp>
 #include <gort/http/message.hpp>
+#include <gort/wait_group.hpp>
 
+#include "http/chunked_body.hpp"
 #include "http/input_buffer.hpp"
 #include "http/message_parser.hpp"
 
@@ -27,16 +32,29 @@ struct request_access {
   bool has_context() const noexcept { return r.context_.has_value(); }
 };
 
+/// What a request and the goroutine that watches its client share (client_watch.cpp).
+struct client_watch {
+  gort::detail::atomic<bool> is_claimed{
+      false};  // by whichever comes first: its start, its revocation
+  wait_group ended;
+};
+
 struct exchange {
   static constexpr std::size_t keep_out_max = 64 * 1024;
+  static constexpr std::size_t keep_slices_max = 64;
 
   input_buffer in;
-  std::string out;   // responses on their way, so that pipelined ones share a write
+  std::string out;   // of the response on its way
   std::string body;  // of a response that may still turn out to be short
   http::request request;
   headers response_headers;
   std::vector<field_slices> slices;
   std::optional<request_parser> parser;
+  std::optional<chunk_decoder> decoder;  // of the current request's body, if that is chunked
+
+  // Of the request's context, once it has been asked for.
+  std::optional<cancel_function> cancel_context;
+  std::shared_ptr<client_watch> watch;  // null: nobody reads ahead, to see the client go [watch-1]
 
   std::int64_t date_second = -1;
   char date[29];
@@ -54,7 +72,9 @@ struct exchange {
     next_request();
     in.reset();
     out.clear();
-    if (out.capacity() > keep_out_max) out = std::string();
+    // By swap: assigning an empty one may keep the memory.
+    if (out.capacity() > keep_out_max) std::string().swap(out);
+    if (slices.capacity() > keep_slices_max) std::vector<field_slices>().swap(slices);
     parser.reset();
   }
 };

@@ -11,6 +11,9 @@ namespace gort::http {
 
 namespace {
 constexpr std::size_t first_block = 512;
+// What an object may keep for the next message.
+constexpr std::size_t kept_block_max = 8 * 1024;
+constexpr std::size_t kept_fields_max = 64;
 
 bool is_field_name(std::string_view name) noexcept {
   return !name.empty() && std::ranges::all_of(name, is_token_char);
@@ -86,7 +89,8 @@ void headers::del(std::string_view name) noexcept {
 
 void headers::clear() noexcept {
   fields_.clear();
-  if (blocks_.size() > 1) {
+  if (fields_.capacity() > kept_fields_max) std::vector<field>().swap(fields_);
+  if (blocks_.size() > 1 || block_size_ > kept_block_max) {
     blocks_.clear();
     block_size_ = 0;
   }
@@ -108,8 +112,7 @@ std::string_view headers::keep(std::string_view text, bool is_value) {
     std::memcpy(at, text.data(), text.size());
   } else {
     for (std::size_t i = 0; i < text.size(); ++i) {
-      const char c = text[i];
-      at[i] = c == '\r' || c == '\n' || c == '\0' ? ' ' : c;
+      at[i] = is_text_char(text[i]) ? text[i] : ' ';
     }
   }
   return {at, text.size()};

@@ -18,11 +18,14 @@ namespace gort::http {
 class input_buffer {
  public:
   static constexpr std::size_t normal_size = 8 * 1024;
-  /// Room for a chunk's header line and for trailers behind a pinned header.
+  /// Room behind a pinned header for what else comes.
   static constexpr std::size_t body_room_min = 4 * 1024;
 
   const char* data() const noexcept {
     return reinterpret_cast<const char*>(memory_.get() + begin_);
+  }
+  std::span<char> bytes() noexcept {
+    return {reinterpret_cast<char*>(memory_.get() + begin_), size()};
   }
   std::size_t size() const noexcept { return end_ - begin_; }
   std::size_t capacity_left() const noexcept { return capacity_ - pinned_; }

@@ -1,6 +1,7 @@
 // Deadlines that cost nothing while all goes well.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 
 #include <gort/http/stream.hpp>
@@ -8,6 +9,9 @@
 #include "os/clock.hpp"
 
 namespace gort::http {
+
+/// What a longer time counts as: far from overflow, also when some of it are added.
+inline constexpr std::chrono::nanoseconds longest_wait = std::chrono::hours(24 * 365 * 50);
 
 /// One direction's deadline of a stream. "Within d" arms it a quarter late and then leaves it
 /// alone as long as that is not too early: a busy connection sets its timer once per d/4 instead
@@ -22,6 +26,7 @@ class lazy_deadline {
   /// Between d and 1.25 d from now (and the coarse clock's lag); d = 0: never.
   void within(duration d) {
     if (d == duration::zero()) return exactly({});
+    d = std::clamp(d, -longest_wait, longest_wait);
     constexpr duration lag_max(os::coarse_lag_max_ns);
     const stream::time_point about_now{duration(os::coarse_monotonic_ns())};
     const bool is_set = armed_ != stream::time_point{};

@@ -51,31 +51,34 @@ stream::time_point handshake_limit(const server_options& options) {
        {options.read_header_timeout, options.read_timeout, options.write_timeout}) {
     if (limit != limit.zero() && (least == least.zero() || limit < least)) least = limit;
   }
-  return least == least.zero() ? stream::time_point{} : std::chrono::steady_clock::now() + least;
+  return least == least.zero() ? stream::time_point{} : gort::detail::time_after(least);
 }
 
-void serve_one(const std::shared_ptr<server::state>& state, net::conn c,
+void serve_one(const std::shared_ptr<server::state>& state, std::unique_ptr<stream> s,
                const std::shared_ptr<tls_config>& tls) {
-  std::unique_ptr<stream> s = make_stream(std::move(c));
   if (tls != nullptr) s = make_tls_server(std::move(s), tls, handshake_limit(state->options));
   connection(*state, std::move(s)).run();
 }
 
-std::error_code accept_loop(const std::shared_ptr<server::state>& state, net::listener l,
+// With a handle of its own: the server may be destroyed as soon as it is shut down, which does not
+// wait for this to return.
+std::error_code accept_loop(const std::shared_ptr<server::state> state, net::listener l,
                             const std::shared_ptr<tls_config>& tls) {
   open_listener accepting(*state, std::move(l));
   const go_options options{.stack = state->options.stack, .name = "http"};
   while (accepting.is_open && state->wait_for_room()) {
     room taken(state);
     std::error_code error;
-    net::conn c = accepting.listener.accept(error);
+    net::endpoint from;
+    net::conn c = accepting.listener.accept(from, error);
     if (error) {
       if (state->stopping.load_relaxed()) break;
       return error;
     }
-    go(options, [taken = std::move(taken), tls, c = std::move(c)]() mutable {
-      serve_one(taken.owner, std::move(c), tls);
-    });
+    go(options,
+       [taken = std::move(taken), tls, s = make_stream(std::move(c), std::move(from))]() mutable {
+         serve_one(taken.owner, std::move(s), tls);
+       });
   }
   return errc::server_closed;
 }

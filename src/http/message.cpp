@@ -5,6 +5,8 @@
 #include <gort/http/event_stream.hpp>
 
 #include "http/exchange.hpp"
+#include "http/headers_access.hpp"
+#include "http/read_all.hpp"
 #include "http/text.hpp"
 
 namespace gort::http {
@@ -15,9 +17,26 @@ void check(const std::error_code& error, const char* what) {
   if (error) throw std::system_error(error, what);
 }
 
-/// What may stand in a Host field or an authority (RFC 3986).
-constexpr char_set host_chars("-._~:%[]!$&'()*+,;=");
-bool is_host_char(char c) noexcept { return host_chars.has(c); }
+// What a request keeps for the next one.
+constexpr std::size_t kept_path_max = 1024;
+
+/// What the name in a Host field or an authority is made of, and what is between brackets there
+/// (RFC 3986 3.2.2).
+constexpr char_set name_chars("-._~%!$&'()*+,;=");
+constexpr char_set literal_chars("-._~%:!$&'()*+,;=");
+
+/// host [ ":" *DIGIT ]; `port` is what follows the colon.
+bool is_authority(std::string_view text, std::string_view& port) noexcept {
+  const bool bracketed = text.starts_with('[');
+  const std::size_t bracket = bracketed ? text.find(']') : 0;
+  if (bracket == text.npos || bracket == 1) return false;
+  const std::size_t end = bracketed ? bracket + 1 : std::min(text.find(':'), text.size());
+  const std::string_view name = bracketed ? text.substr(1, bracket - 1) : text.substr(0, end);
+  const char_set& allowed = bracketed ? literal_chars : name_chars;
+  if (!std::ranges::all_of(name, [&](char c) { return allowed.has(c); })) return false;
+  port = text.substr(std::min(end + 1, text.size()));
+  return end == text.size() || (text[end] == ':' && std::ranges::all_of(port, is_digit));
+}
 
 }  // namespace
 
@@ -57,17 +76,9 @@ std::size_t request::read(std::span<std::byte> into) {
 }
 
 std::string request::body() {
-  constexpr std::size_t step = 4096;
-  std::string out;
-  // What a client declares is believed up to a bound only: it may never send it.
-  if (length_) out.reserve(static_cast<std::size_t>(std::min<std::uint64_t>(*length_, 1 << 20)));
-  for (;;) {
-    const std::size_t before = out.size();
-    out.resize(std::max(before + step, out.capacity()));
-    const std::size_t n = read(std::as_writable_bytes(std::span(out).subspan(before)));
-    out.resize(before + n);
-    if (n == 0) return out;
-  }
+  constexpr std::uint64_t believed_max = 64 * 1024;  // a client may never send what it declares
+  const auto expected = static_cast<std::size_t>(std::min(length_.value_or(0), believed_max));
+  return read_all(expected, [this](std::span<std::byte> into) { return read(into); });
 }
 
 std::string_view request::path_value(std::string_view name) const noexcept {
@@ -96,6 +107,7 @@ void request_access::reset() noexcept {
   r.headers_.clear();
   r.length_.reset();
   r.decoded_path_.clear();
+  if (r.decoded_path_.capacity() > kept_path_max) std::string().swap(r.decoded_path_);
   r.pattern_.clear();
   r.path_values_.clear();
   r.context_.reset();
@@ -107,7 +119,7 @@ int request_access::fill(const request_parser& parser, const char* head) {
   r.target_ = parser.target.of(head);
   r.minor_ = parser.minor;
   for (const field_slices& f : parser.fields) {
-    r.headers_.add_view(f.name.of(head), f.value.of(head));
+    headers_access{r.headers_}.add_view(f.name.of(head), f.value.of(head));
   }
   if (const auto length = parser.content_length()) r.length_ = *length;
 
@@ -116,7 +128,8 @@ int request_access::fill(const request_parser& parser, const char* head) {
   r.host_ = parser.host.of(head);
 
   std::string_view path = r.target_;
-  if (r.method_ == "CONNECT" && !path.starts_with('/')) {
+  const bool is_tunnel = r.method_ == "CONNECT" && !path.starts_with('/');
+  if (is_tunnel) {
     r.host_ = path;
     path = {};
   } else if (path == "*") {
@@ -134,7 +147,12 @@ int request_access::fill(const request_parser& parser, const char* head) {
     path.remove_prefix(end);
     if (r.host_.empty()) return status::bad_request;
   }
-  if (!std::ranges::all_of(r.host_, is_host_char)) return status::bad_request;
+  std::string_view port;
+  if (!is_authority(r.host_, port)) return status::bad_request;
+  if (is_tunnel &&
+      (!parse_decimal(port) || *parse_decimal(port) > 65535 || port.size() + 1 >= r.host_.size())) {
+    return status::bad_request;  // RFC 9110 9.3.6
+  }
 
   const std::size_t question = std::min(path.find('?'), path.size());
   r.query_ = path.substr(std::min(question + 1, path.size()));
@@ -178,25 +196,37 @@ void error(response_writer& w, std::string_view text, int code) {
 
 void not_found(request&, response_writer& w) { error(w, "404 page not found", status::not_found); }
 
+namespace {
+constexpr char_set scheme_chars("+-.");
+
+/// "mailto:" (RFC 3986 3.1).
+bool has_scheme(std::string_view url) noexcept {
+  const std::size_t colon = url.find(':');
+  return colon != url.npos && colon != 0 && !is_digit(url[0]) &&
+         std::ranges::all_of(url.substr(0, colon), [](char c) { return scheme_chars.has(c); }) &&
+         lower(url[0]) >= 'a' && lower(url[0]) <= 'z';
+}
+}  // namespace
+
 void redirect(request& r, response_writer& w, std::string_view url, int code) {
   std::string target(url);
-  const bool has_scheme = url.find("://") != url.npos || url.starts_with("//");
-  if (!has_scheme && !url.starts_with('/')) {
+  if (!has_scheme(url) && !url.starts_with('/')) {
     // Relative to the folder of the request's path.
     const std::string_view path = r.raw_path();
-    const std::size_t question = std::min(url.find('?'), url.size());
+    const std::size_t end = std::min(url.find_first_of("?#"), url.size());
     std::string joined(path.substr(0, path.rfind('/') + 1));
-    joined += url.substr(0, question);
-    target = clean_path(joined) + std::string(url.substr(question));
+    joined += url.substr(0, end);
+    target = clean_path(joined) + std::string(url.substr(end));
   } else if (url.starts_with("//") && r.raw_path().starts_with("//")) {
     // "//evil.example/" as the path of a request must not come back as another host.
     target = clean_path(url);
   }
-  // In a field only visible ASCII is safe.
+  // In a field only visible ASCII is safe; a backslash is a slash for browsers, so that "/\\x" were
+  // another host.
   std::string escaped;
   for (const char c : target) {
     const auto u = static_cast<unsigned char>(c);
-    if (u > 0x20 && u < 0x7f) {
+    if (u > 0x20 && u < 0x7f && c != '\\') {
       escaped.push_back(c);
     } else {
       constexpr char digits[] = "0123456789ABCDEF";

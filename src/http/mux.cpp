@@ -222,7 +222,11 @@ void send_to(request& r, response_writer& w, std::string path) {
 [[gnu::noinline]] const route* choose(const mux_state& state, request& r, response_writer& w) {
   const std::string_view path = r.raw_path();
   if (!path.starts_with('/')) {  // CONNECT host:port, OPTIONS *
-    path == "*" ? error(w, "400 Bad Request", status::bad_request) : not_found(r, w);
+    if (path == "*") {
+      w.write_header(status::ok);  // of the server as a whole: it is there (RFC 9110 9.3.7)
+    } else {
+      not_found(r, w);
+    }
     return nullptr;
   }
   if (may_be_unclean(path) && r.method() != "CONNECT") {

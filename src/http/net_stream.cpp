@@ -11,7 +11,8 @@ namespace {
 
 class net_stream final : public stream {
  public:
-  explicit net_stream(net::conn c) noexcept : conn_(std::move(c)) {}
+  net_stream(net::conn c, net::endpoint remote) noexcept
+      : conn_(std::move(c)), remote_(std::move(remote)) {}
 
   std::size_t read(std::span<std::byte> into, std::error_code& error) override {
     return conn_.read(into, error);
@@ -21,10 +22,7 @@ class net_stream final : public stream {
                                  std::error_code& error) override {
     return conn_.read_when_readable(room, error);
   }
-  bool has_input() noexcept override {
-    std::byte first;
-    return os::receive(conn_.native_handle(), &first, 1, MSG_PEEK) != -EAGAIN;
-  }
+  bool has_input() noexcept override { return conn_.has_input(); }
   std::size_t write(std::span<const std::byte> from, std::error_code& error) override {
     return conn_.write(from, error);
   }
@@ -45,16 +43,22 @@ class net_stream final : public stream {
     std::error_code ignored;
     conn_.set_write_deadline(when, ignored);
   }
-  std::string remote_address() const override { return conn_.remote_endpoint().to_string(); }
+  std::string remote_address() const override { return remote_.to_string(); }
 
  private:
   net::conn conn_;
+  const net::endpoint remote_;
 };
 
 }  // namespace
 
 std::unique_ptr<stream> make_stream(net::conn connection) {
-  return std::make_unique<net_stream>(std::move(connection));
+  net::endpoint remote = connection.remote_endpoint();
+  return make_stream(std::move(connection), std::move(remote));
+}
+
+std::unique_ptr<stream> make_stream(net::conn connection, net::endpoint remote) {
+  return std::make_unique<net_stream>(std::move(connection), std::move(remote));
 }
 
 }  // namespace gort::http

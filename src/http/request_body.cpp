@@ -15,11 +15,12 @@ constexpr std::uint64_t drain_max = 256 * 1024;
 
 void connection::arm_body_read(stream::time_point now) {
   const server_options& o = server_.options;
-  const std::chrono::nanoseconds stall = o.read_stall_timeout;
+  const std::chrono::nanoseconds stall = std::min(o.read_stall_timeout, longest_wait);
   std::chrono::nanoseconds most = stall;
   if (o.min_body_rate != 0) {
     // What it may still cost to wait for a client that has sent this much.
-    const auto earned_s = static_cast<std::int64_t>(body_read_ / o.min_body_rate);
+    constexpr std::uint64_t most_s = std::chrono::seconds(std::chrono::hours(24 * 365)).count();
+    const auto earned_s = static_cast<std::int64_t>(std::min(body_read_ / o.min_body_rate, most_s));
     most = std::min(most, stall + std::chrono::seconds(earned_s) - body_waited_);
   }
   if (read_limit_ == stream::time_point{} && most == stall) {
@@ -67,9 +68,10 @@ std::size_t connection::read_body(std::span<std::byte> into, std::error_code& er
   if (error) {
     // nothing more will be read
   } else if (body_ == body_kind::chunked) {
-    n = read_chunked(exchange_->in, *exchange_->parser, into, error,
+    chunk_decoder& decoder = *exchange_->decoder;
+    n = read_chunked(exchange_->in, decoder, into, error,
                      [&](std::error_code& e) { return wait_for_body({}, e); });
-    if (exchange_->parser->is_done()) body_ = body_kind::none;
+    if (decoder.is_done()) body_ = body_kind::none;
   } else {
     input_buffer& in = exchange_->in;
     into = into.first(static_cast<std::size_t>(std::min<std::uint64_t>(into.size(), body_left_)));
@@ -93,6 +95,7 @@ std::size_t connection::read_body(std::span<std::byte> into, std::error_code& er
     body_error_ = error;
     keep_alive_ = false;
   }
+  if (body_ == body_kind::none && exchange_->cancel_context) watch_client();
   return n;
 }
 

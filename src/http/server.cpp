@@ -3,6 +3,7 @@
 #include <mutex>
 #include <utility>
 
+#include <gort/go.hpp>
 #include <gort/select.hpp>
 
 #include "http/connection.hpp"
@@ -14,7 +15,16 @@ namespace gort::http {
 // --- server::state
 // --------------------------------------------------------------------------------
 
-server::state::state(handler h, server_options o) : serve(std::move(h)), options(std::move(o)) {
+namespace {
+std::size_t fields_max_of(const server_options& o) noexcept {
+  if (o.max_header_fields != 0) return o.max_header_fields;
+  if (o.max_header_bytes == 0) return SIZE_MAX;
+  return o.max_header_bytes / (sizeof(field_slices) + sizeof(headers::field));
+}
+}  // namespace
+
+server::state::state(handler h, server_options o)
+    : serve(std::move(h)), options(std::move(o)), fields_max_(fields_max_of(options)) {
   auto [ctx, cancel] = with_cancel(options.base_context);
   base = ctx;
   cancel_ = std::move(cancel);
@@ -77,6 +87,16 @@ void server::state::remove_closer(closer& c) noexcept {
   std::erase(closers_, &c);
 }
 
+void server::state::add_on_shutdown(std::function<void()> f) {
+  std::lock_guard guard(lock_);
+  on_shutdown_.push_back(std::move(f));
+}
+
+std::vector<std::function<void()>> server::state::on_shutdown() {
+  std::lock_guard guard(lock_);
+  return on_shutdown_;
+}
+
 void server::state::stop(bool all) {
   std::lock_guard guard(lock_);
   stopping.store_seq_cst(true);  // pairs with the load in connection::run() [srv-3]
@@ -103,8 +123,13 @@ void server::serve_connection(std::unique_ptr<stream> s) {
   connection(*keep, std::move(s)).run();
 }
 
+void server::register_on_shutdown(std::function<void()> f) {
+  state_->add_on_shutdown(std::move(f));
+}
+
 std::error_code server::shutdown(const context& ctx) {
   state_->stop(false);
+  for (auto& f : state_->on_shutdown()) go({.name = "http on_shutdown"}, std::move(f));
   std::error_code error;
   select(state_->drained().on_recv([] {}), ctx.done().on_recv([&] { error = ctx.err(); }));
   return error;

@@ -11,9 +11,6 @@ namespace gort::http {
 
 namespace {
 
-std::span<const std::byte> bytes_of(std::string_view s) noexcept {
-  return std::as_bytes(std::span(s.data(), s.size()));
-}
 std::string_view text_of(std::span<const std::byte> s) noexcept {
   return {reinterpret_cast<const char*>(s.data()), s.size()};
 }
@@ -34,19 +31,28 @@ void server_response::put_status_line(int code) {
 void server_response::write_header(int code) {
   if (code < 100 || code > 999) throw std::invalid_argument("http: status code out of range");
   if (status_ != 0) return;  // Go logs it and goes on
-  if (code > 101 && code < 200) {
-    if (c_.version_minor() == 0) return;
-    std::string& out = c_.x().out;
-    put_status_line(code);
-    for (const headers::field& f : header()) {
-      (((out += f.name) += ": ") += f.value) += "\r\n";
-    }
-    out += "\r\n";
-    std::error_code error;
-    c_.flush({}, error);
-    return;
-  }
+  if (code < 200 && code != status::switching_protocols) return send_informational(code);
   status_ = code;
+}
+
+namespace {
+bool is_framing(std::string_view name) noexcept {
+  return equal_fold(name, "Content-Length") || equal_fold(name, "Transfer-Encoding");
+}
+}  // namespace
+
+/// 1xx: the final response, which the framing is of, follows.
+void server_response::send_informational(int code) {
+  if (c_.version_minor() == 0) return;
+  if (code == status::continue_) c_.continue_is_said();
+  std::string& out = c_.x().out;
+  put_status_line(code);
+  for (const headers::field& f : header()) {
+    if (!is_framing(f.name)) (((out += f.name) += ": ") += f.value) += "\r\n";
+  }
+  out += "\r\n";
+  std::error_code error;
+  c_.flush({}, error);
 }
 
 namespace {
@@ -86,7 +92,7 @@ void server_response::put_head(framing how, std::uint64_t length) {
   bool has_date = false;
   bool has_connection = false;
   for (const headers::field& f : header()) {
-    if (equal_fold(f.name, "Content-Length") || equal_fold(f.name, "Transfer-Encoding")) continue;
+    if (is_framing(f.name)) continue;
     if (equal_fold(f.name, "Content-Type")) has_type = true;
     if (equal_fold(f.name, "Date")) has_date = true;
     if (equal_fold(f.name, "Connection")) {
@@ -95,7 +101,10 @@ void server_response::put_head(framing how, std::uint64_t length) {
     }
     (((out += f.name) += ": ") += f.value) += "\r\n";
   }
-  if (how == framing::until_close) c_.close_after_response();
+  // What follows a 101 would be of another protocol, which nobody here speaks.
+  if (how == framing::until_close || status_ == status::switching_protocols) {
+    c_.close_after_response();
+  }
   head_block rest;
   if (!has_date) {
     rest.put("Date: ");
@@ -125,11 +134,22 @@ void server_response::put_head(framing how, std::uint64_t length) {
   out += rest.text();
 }
 
+/// The handler's own Content-Length. One that is no number is as good as none: it is removed.
+std::optional<std::uint64_t> server_response::declared() {
+  if (!header().has("Content-Length")) return {};
+  const std::string_view text = header().get("Content-Length");
+  const auto length = parse_decimal(text);
+  if (!length) {
+    c_.log("http: invalid Content-Length of \"" + std::string(text) + '"');
+    header().del("Content-Length");
+  }
+  return length;
+}
+
 /// With the handler's own Content-Length if it has set one, else framed in the given way.
 void server_response::put_declared_or(framing how) {
   if (!body_allowed()) return put_head(framing::none, 0);
-  const std::string_view text = header().get("Content-Length");
-  if (const auto length = parse_decimal(text)) return put_head(framing::length, *length);
+  if (const auto length = declared()) return put_head(framing::length, *length);
   if (how == framing::chunked && c_.version_minor() == 0) how = framing::until_close;
   put_head(how, 0);
 }
@@ -164,8 +184,7 @@ void server_response::write(std::span<const std::byte> part, std::error_code& er
   written_ += part.size();
   std::string& body = c_.x().body;
   if (framing_ == framing::open) {
-    const bool declared = header().has("Content-Length");
-    if (!declared && body.size() + part.size() <= short_body_max) {
+    if (!declared() && body.size() + part.size() <= short_body_max) {
       body += text_of(part);
       return;
     }
@@ -215,8 +234,7 @@ bool server_response::finish(std::error_code& error) {
   if (framing_ == framing::open) {
     if (!c_.drain_body()) c_.close_after_response();  // early enough to say so
     std::string& body = c_.x().body;
-    const bool declared = header().has("Content-Length");
-    if (declared || !body_allowed()) {
+    if (!body_allowed() || declared()) {
       put_declared_or(framing::none);
     } else if (c_.is_head() && body.empty()) {
       put_head(framing::none, 0);  // how long it would be, the handler has not said

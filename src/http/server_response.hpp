@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <system_error>
@@ -39,6 +40,8 @@ class server_response final : public response_writer {
 
   bool body_allowed() const noexcept { return status_ >= 200 && status_ != 204 && status_ != 304; }
   void put_status_line(int code);
+  void send_informational(int code);
+  std::optional<std::uint64_t> declared();
   void put_head(framing how, std::uint64_t length);
   void put_declared_or(framing how);
   void send(std::span<const std::byte> part, std::error_code& error);

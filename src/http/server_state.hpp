@@ -5,7 +5,9 @@
 //           `lock`, and a connection is destroyed only after it has left it. So whoever holds the
 //           lock may close the streams of those in the list.
 //   [srv-2] A connection is idle, active or ending (connection::phase). shutdown() ends the idle
-//           ones: it moves them from idle to ending, then closes their streams. A connection moves
+//           ones: it moves them from idle to ending, then closes their streams; one with TLS has to
+//           say goodbye first, so its reading is ended instead, by a deadline in the past, and it
+//           looks at the phase behind each deadline that it sets itself. A connection moves
 //           itself from idle to active before it reads a request, so no request is read and then
 //           lost.
 //   [srv-3] An active connection looks at `stopping` after each response, after it has become idle
@@ -17,6 +19,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -47,6 +50,9 @@ class server::state {
   gort::detail::atomic<bool> stopping;
 
   void log(std::string_view line) const;
+  /// Of a header. Without a limit of its own it follows from the bytes: a field's views may not
+  /// cost more than the text may.
+  std::size_t fields_max() const noexcept { return fields_max_; }
 
   void enter(connection& c);
   void leave(connection& c) noexcept;
@@ -67,6 +73,9 @@ class server::state {
   bool add_closer(closer& c);
   void remove_closer(closer& c) noexcept;
 
+  void add_on_shutdown(std::function<void()> f);
+  std::vector<std::function<void()>> on_shutdown();
+
   /// Stops accepting and ends idle connections; with `all`, active ones too.
   void stop(bool all);
   /// Closed when the server is stopping and the last connection has left.
@@ -75,10 +84,12 @@ class server::state {
  private:
   void look_whether_drained_locked() noexcept;
 
+  const std::size_t fields_max_;
   mutex lock_;
   cond room_;
   connection* first_ = nullptr;  // guarded by lock_, as is all below
   std::vector<closer*> closers_;
+  std::vector<std::function<void()>> on_shutdown_;
   std::size_t accepted_ = 0;
   bool is_drained_ = false;
   gort::detail::atomic<std::size_t> count_;  // written under lock_

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstring>
 #include <system_error>
 #include <vector>
 
@@ -9,6 +10,23 @@
 #include <gort/http/status.hpp>
 
 namespace gort::http {
+
+// Eight bytes at a time; those with a suspicious one are looked at singly.
+bool has_control(std::string_view text) noexcept {
+  constexpr std::uint64_t ones = 0x0101010101010101, tops = 0x80 * ones;
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  for (; end - at >= 8; at += 8) {
+    std::uint64_t word;
+    std::memcpy(&word, at, sizeof(word));
+    const std::uint64_t deleted = word ^ (0x7f * ones);
+    const std::uint64_t low = (word - 0x20 * ones) & ~word;
+    if ((((deleted - ones) & ~deleted) | low) & tops) {
+      if (!std::all_of(at, at + 8, is_text_char)) return true;
+    }
+  }
+  return !std::all_of(at, end, is_text_char);
+}
 
 std::string clean_path(std::string_view path) {
   std::vector<std::string_view> kept;

@@ -3,12 +3,18 @@
 
 #include <array>
 #include <charconv>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
 namespace gort::http {
+
+inline std::span<const std::byte> bytes_of(std::string_view s) noexcept {
+  return std::as_bytes(std::span(s.data(), s.size()));
+}
 
 constexpr char lower(char c) noexcept {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
@@ -35,6 +41,14 @@ class char_set {
 /// What names of fields and methods are made of (RFC 9110, 5.6.2).
 inline constexpr char_set token_chars("!#$%&'*+-.^_`|~");
 constexpr bool is_token_char(char c) noexcept { return token_chars.has(c); }
+
+/// What may stand in a line: no control character but the tab.
+constexpr bool is_text_char(char c) noexcept {
+  const auto u = static_cast<unsigned char>(c);
+  return (u >= 0x20 && u != 0x7f) || c == '\t';
+}
+
+bool has_control(std::string_view text) noexcept;
 
 constexpr std::string_view trim(std::string_view s) noexcept {
   while (!s.empty() && (s.front() == ' ' || s.front() == '\t')) s.remove_prefix(1);

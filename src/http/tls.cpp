@@ -11,6 +11,11 @@
 //           bytes leave the BIO, under `state_`, until they are written: records arrive in order.
 //           One goroutine reads from the stream below, outside of `state_`. close() from another
 //           one only closes that stream.
+//   [tls-4] Who destroys a stream without having closed it has come to an orderly end, and says so
+//           with close_notify; close() is for breaking off, and says nothing: the peer must not
+//           take what it has for the whole.
+//   [tls-5] Deadlines may come from any goroutine, also during the handshake, whose limit counts
+//           besides: `times_` guards what was asked for, and its way to the stream below.
 //
 // Rejected: a BIO that waits inside OpenSSL's calls, as [tls-1] would not hold; SSL_set_fd with
 // poll, which needs the descriptor and makes two system calls per record.
@@ -27,6 +32,7 @@
 #include <mutex>
 #include <utility>
 
+#include <gort/detail/atomic.hpp>
 #include <gort/http/errors.hpp>
 #include <gort/mutex.hpp>
 
@@ -83,6 +89,11 @@ class tls_stream final : public stream {
     SSL_set_bio(ssl_, in_, out_);
   }
   ~tls_stream() override {
+    if (shaken_ && !closed_.load_relaxed()) {  // [tls-4]
+      lower_->set_write_deadline(std::chrono::steady_clock::now() + goodbye_time);
+      std::error_code ignored;
+      tls_stream::close_write(ignored);
+    }
     lower_->close();
     SSL_free(ssl_);  // and the BIOs
   }
@@ -91,16 +102,9 @@ class tls_stream final : public stream {
 
   void handshake(std::error_code& error) {
     if (shaken_) return;
-    const bool limited = handshake_limit_ != time_point{};
-    if (limited) {
-      lower_->set_read_deadline(handshake_limit_);
-      lower_->set_write_deadline(handshake_limit_);
-    }
+    limit_handshake(true);
     call(error, [&] { return SSL_do_handshake(ssl_); });
-    if (limited) {
-      lower_->set_read_deadline(read_deadline_);
-      lower_->set_write_deadline(write_deadline_);
-    }
+    limit_handshake(false);
     shaken_ = !error;
   }
 
@@ -146,26 +150,46 @@ class tls_stream final : public stream {
     if (shaken_) {
       std::unique_lock guard(state_);
       ERR_clear_error();
-      SSL_shutdown(ssl_);  // says goodbye; the answer is not waited for
+      if (!broken_) SSL_shutdown(ssl_);  // says goodbye; the answer is not waited for
       ERR_clear_error();
       send(guard, error);
     }
     if (!error) lower_->close_write(error);
   }
-  void close() noexcept override { lower_->close(); }
+  void close() noexcept override {
+    closed_.store_relaxed(true);  // read by the destructor, which comes behind every other call
+    lower_->close();
+  }
 
   void set_read_deadline(time_point when) override {
+    std::lock_guard guard(times_);
     read_deadline_ = when;
-    lower_->set_read_deadline(when);
+    lower_->set_read_deadline(limited(when));
   }
   void set_write_deadline(time_point when) override {
+    std::lock_guard guard(times_);
     write_deadline_ = when;
-    lower_->set_write_deadline(when);
+    lower_->set_write_deadline(limited(when));
   }
   std::string remote_address() const override { return lower_->remote_address(); }
   bool is_tls() const noexcept override { return true; }
 
  private:
+  static constexpr std::chrono::nanoseconds goodbye_time = std::chrono::seconds(1);
+
+  /// Needs `times_`.
+  time_point limited(time_point when) const noexcept {
+    const bool counts = shaking_ && handshake_limit_ != time_point{};
+    return counts && (when == time_point{} || when > handshake_limit_) ? handshake_limit_ : when;
+  }
+  void limit_handshake(bool shaking) {
+    if (handshake_limit_ == time_point{}) return;
+    std::lock_guard guard(times_);
+    shaking_ = shaking;
+    lower_->set_read_deadline(limited(read_deadline_));
+    lower_->set_write_deadline(limited(write_deadline_));
+  }
+
   bool has_decrypted() {
     std::lock_guard guard(state_);
     return SSL_pending(ssl_) > 0 || BIO_ctrl_pending(in_) > 0;
@@ -183,6 +207,7 @@ class tls_stream final : public stream {
       const int why = result > 0 ? SSL_ERROR_NONE : SSL_get_error(ssl_, result);  // [tls-2]
       const bool untrusted = why == SSL_ERROR_SSL && SSL_get_verify_result(ssl_) != X509_V_OK;
       ERR_clear_error();
+      broken_ |= why == SSL_ERROR_SSL || why == SSL_ERROR_SYSCALL;
       send(guard, error);
       if (error) return 0;
       switch (why) {
@@ -229,6 +254,10 @@ class tls_stream final : public stream {
   mutex state_;
   mutex sending_;
   bool shaken_ = false;  // set before there are two
+  bool broken_ = false;  // guarded by state_: nothing more can be said
+  gort::detail::atomic<bool> closed_{false};
+  mutex times_;
+  bool shaking_ = false;  // guarded by times_, as are both below
   time_point read_deadline_{};
   time_point write_deadline_{};
 };
@@ -276,18 +305,31 @@ std::unique_ptr<stream> make_tls_server(std::unique_ptr<stream> lower,
 
 std::unique_ptr<stream> make_tls_client(std::unique_ptr<stream> lower,
                                         std::shared_ptr<tls_config> config, const std::string& host,
-                                        stream::time_point limit, std::error_code& error) {
+                                        stream::time_point limit) {
   auto s = std::make_unique<tls_stream>(std::move(lower), std::move(config), limit);
   SSL_set_connect_state(s->ssl());
   // An address is matched against the addresses of a certificate and is no name to be indicated.
   X509_VERIFY_PARAM* const expected = SSL_get0_param(s->ssl());
-  if (X509_VERIFY_PARAM_set1_ip_asc(expected, host.c_str()) != 1) {
-    SSL_set_tlsext_host_name(s->ssl(), host.c_str());
-    SSL_set1_host(s->ssl(), host.c_str());
-    SSL_set_hostflags(s->ssl(), X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+  const bool has_zone = host.find(':') != host.npos;
+  const std::string address = has_zone ? host.substr(0, host.find('%')) : host;
+  if (X509_VERIFY_PARAM_set1_ip_asc(expected, address.c_str()) != 1) {
+    // The final dot says that a name is complete and is no part of it (RFC 6066 3).
+    const std::string name = host.ends_with('.') ? host.substr(0, host.size() - 1) : host;
+    SSL_set_tlsext_host_name(s->ssl(), name.c_str());
+    SSL_set1_host(s->ssl(), name.c_str());
+    // A common name is no name of a host (RFC 9110 4.3.4).
+    SSL_set_hostflags(s->ssl(),
+                      X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
   }
   ERR_clear_error();
-  s->handshake(error);
+  return s;
+}
+
+std::unique_ptr<stream> make_tls_client(std::unique_ptr<stream> lower,
+                                        std::shared_ptr<tls_config> config, const std::string& host,
+                                        stream::time_point limit, std::error_code& error) {
+  auto s = make_tls_client(std::move(lower), std::move(config), host, limit);
+  s->write({}, error);
   return s;
 }
 

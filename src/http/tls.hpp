@@ -24,8 +24,13 @@ std::shared_ptr<tls_config> make_client_tls(const std::string& ca_file, bool ver
 std::unique_ptr<stream> make_tls_server(std::unique_ptr<stream> lower,
                                         std::shared_ptr<tls_config> config,
                                         stream::time_point limit);
-/// Makes the handshake, within the limit; verifies that the certificate is for `host`, a name or an
-/// address. Errors: errc::tls, errc::certificate, the stream's.
+/// The same, at the first read or write (of nothing, say); verifies that the certificate is for
+/// `host`, a name (by its subjectAltName only, without a final dot) or an address (without a zone).
+/// Errors of the handshake: errc::tls, errc::certificate, the stream's.
+std::unique_ptr<stream> make_tls_client(std::unique_ptr<stream> lower,
+                                        std::shared_ptr<tls_config> config, const std::string& host,
+                                        stream::time_point limit);
+/// With the handshake.
 std::unique_ptr<stream> make_tls_client(std::unique_ptr<stream> lower,
                                         std::shared_ptr<tls_config> config, const std::string& host,
                                         stream::time_point limit, std::error_code& error);

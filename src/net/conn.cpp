@@ -23,7 +23,7 @@ conn conn::adopt(int fd, std::error_code& error) {
     error = system_error_of(-problem);
     return {};
   }
-  d->quick_reads = protocol == IPPROTO_TCP;
+  d->quick_reads.store_relaxed(protocol == IPPROTO_TCP && os::is_plain_tcp(fd));
   return conn(detail::socket_handle(d));
 }
 
@@ -91,6 +91,12 @@ void conn::wait_readable(std::error_code& error) {
     if (os::receive(op.fd(), &first, 1, MSG_PEEK) == -EAGAIN) v = op.wait();
   }
   error = error_of(v);
+}
+
+bool conn::has_input() const noexcept {
+  const poll::hold open(handle_.get());
+  std::byte first;
+  return !open || os::receive(open.fd(), &first, 1, MSG_PEEK) != -EAGAIN;
 }
 
 std::size_t conn::write_some(std::span<const std::byte> from, std::error_code& error) {
@@ -210,7 +216,7 @@ void conn::set_write_deadline(deadline when, std::error_code& error) {
 bool conn::is_open() const noexcept { return net::is_open(handle_.get()); }
 endpoint conn::local_endpoint() const { return local_of(handle_.get()); }
 endpoint conn::remote_endpoint() const { return remote_of(handle_.get()); }
-int conn::native_handle() const noexcept { return number_of(handle_.get()); }
+int conn::native_handle() const noexcept { return give_number_of(handle_.get()); }
 
 // --- the same, throwing
 

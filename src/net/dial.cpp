@@ -7,6 +7,7 @@
 //            result goes into a channel that has room for all.
 #include "net/dial.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 
@@ -105,7 +106,7 @@ conn connect_to(const context& ctx, const endpoint& to, std::error_code& error) 
     error = system_error_of(-problem);
     return {};
   }
-  d->quick_reads = to.is_ip();
+  d->quick_reads.store_relaxed(to.is_ip());
   detail::socket_handle handle(d);
   verdict v = verdict::go;
   int result = 0;
@@ -139,6 +140,30 @@ std::vector<endpoint> interleave(std::span<const endpoint> addresses) {
   return turns;
 }
 
+namespace {
+
+// What one of `left` addresses that are tried one after the other may take of the time that is left
+// for all: its share, but 2 s (a few lost packets) if that is no more than half of it.
+std::chrono::nanoseconds share_of(std::chrono::nanoseconds rest, std::size_t left) noexcept {
+  constexpr std::chrono::nanoseconds enough = std::chrono::seconds(2);
+  return std::max(rest / static_cast<std::int64_t>(left), std::min(enough, rest / 2));
+}
+
+// As connect_to(), but without a stagger a silent address leaves time for the others.
+conn connect_in_turn(const context& ctx, const endpoint& to, bool is_staggered, std::size_t left,
+                     std::error_code& error) {
+  const auto until = ctx.deadline();
+  if (is_staggered || left == 1 || !until) return connect_to(ctx, to, error);
+  // The context's time may be any, also one whose distance from now is no number.
+  const std::chrono::nanoseconds rest(gort::detail::deadline_at(*until) - gort::detail::now_ns());
+  const auto [own, cancel] = with_timeout(ctx, share_of(rest, left));
+  conn made = connect_to(own, to, error);
+  if (error && error == own.err() && !ctx.err()) error = errc::timed_out;
+  return made;
+}
+
+}  // namespace
+
 conn race(const context& ctx, std::span<const endpoint> addresses, std::chrono::nanoseconds stagger,
           std::error_code& error) {
   if (addresses.empty()) {
@@ -152,21 +177,22 @@ conn race(const context& ctx, std::span<const endpoint> addresses, std::chrono::
   };
   const auto finishes = make_chan<finish>(static_cast<std::int64_t>(addresses.size()));
   const auto [running_ctx, cancel] = with_cancel(ctx);
+  const bool is_staggered = stagger >= stagger.zero();
   std::error_code first_error;
   std::size_t started = 0;
   std::size_t running = 0;
   for (;;) {
     if (started < addresses.size()) {
-      go([=, to = addresses[started], ctx_of_one = running_ctx] {
+      go([=, to = addresses[started], left = addresses.size() - started, ctx_of_one = running_ctx] {
         finish f;
-        f.made = connect_to(ctx_of_one, to, f.error);
+        f.made = connect_in_turn(ctx_of_one, to, is_staggered, left, f.error);
         finishes.send(std::move(f));
       });
       ++started;
       ++running;
     }
     std::optional<finish> f;
-    if (started < addresses.size() && stagger >= stagger.zero()) {
+    if (started < addresses.size() && is_staggered) {
       auto in_time = finishes.recv_for(stagger);
       if (!in_time) continue;
       f = std::move(*in_time);

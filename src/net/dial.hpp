@@ -15,7 +15,8 @@ std::vector<endpoint> interleave(std::span<const endpoint> addresses);
 conn connect_to(const context& ctx, const endpoint& to, std::error_code& error);
 
 /// Attempts in turn, each next one when the last has failed or `stagger` after its start, several
-/// at a time then; the first that succeeds wins.
+/// at a time then; the first that succeeds wins. With a negative `stagger` each has its share of
+/// the time until ctx's deadline.
 conn race(const context& ctx, std::span<const endpoint> addresses, std::chrono::nanoseconds stagger,
           std::error_code& error);
 

@@ -58,6 +58,8 @@ endpoint endpoint::ip4(std::array<std::uint8_t, 4> address, std::uint16_t port) 
 
 endpoint endpoint::ip6(const std::array<std::uint8_t, 16>& address, std::uint16_t port,
                        std::uint32_t scope) noexcept {
+  if (std::equal(mapped_prefix.begin(), mapped_prefix.end(), address.begin()))
+    return ip4({address[12], address[13], address[14], address[15]}, port);
   endpoint e;
   e.family_ = family::ip6;
   e.port_ = port;
@@ -99,8 +101,10 @@ endpoint endpoint::parse(std::string_view text, std::error_code& error) {
   error.clear();
   if (text.starts_with(local_prefix)) {
     const std::string_view path = text.substr(local_prefix.size());
-    // The last byte is for the zero at the end, or the one that begins an abstract name.
-    if (path.empty() || path.size() >= sizeof(sockaddr_un::sun_path)) {
+    // The last byte is for the zero at the end, or the one that begins an abstract name. A zero
+    // before the end would cut the path short.
+    if (path.empty() || path.size() >= sizeof(sockaddr_un::sun_path) ||
+        (path[0] != '@' && path.find('\0') != path.npos)) {
       error = errc::invalid_address;
       return {};
     }
@@ -114,6 +118,10 @@ endpoint endpoint::parse(std::string_view text, std::error_code& error) {
 
 endpoint endpoint::parse(std::string_view text) {
   return or_throw("parse", text, [&](std::error_code& error) { return parse(text, error); });
+}
+
+bool endpoint::is_unspecified() const noexcept {
+  return is_ip() && std::all_of(address_.begin(), address_.end(), [](auto b) { return b == 0; });
 }
 
 bool endpoint::is_loopback() const noexcept {
@@ -207,11 +215,8 @@ endpoint from_system(const os::socket_address& a) {
   if (a.storage.ss_family == AF_INET6) {
     sockaddr_in6 in;
     std::memcpy(&in, &a.storage, sizeof in);
-    const std::uint8_t* bytes = in.sin6_addr.s6_addr;
-    if (std::equal(mapped_prefix.begin(), mapped_prefix.end(), bytes))
-      return endpoint::ip4({bytes[12], bytes[13], bytes[14], bytes[15]}, ntohs(in.sin6_port));
     std::array<std::uint8_t, 16> sixteen;
-    std::copy_n(bytes, sixteen.size(), sixteen.begin());
+    std::copy_n(in.sin6_addr.s6_addr, sixteen.size(), sixteen.begin());
     return endpoint::ip6(sixteen, ntohs(in.sin6_port), in.sin6_scope_id);
   }
   if (a.storage.ss_family == AF_UNIX && a.bytes > offsetof(sockaddr_un, sun_path)) {

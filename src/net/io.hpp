@@ -50,6 +50,8 @@ endpoint local_of(poll::descriptor* d);
 endpoint remote_of(poll::descriptor* d);
 /// -1 when closed.
 int number_of(poll::descriptor* d) noexcept;
+/// The same, for a program that may set options.
+int give_number_of(poll::descriptor* d) noexcept;
 bool is_open(poll::descriptor* d) noexcept;
 void close_socket(poll::descriptor* d, std::error_code& error) noexcept;
 void set_deadlines(poll::descriptor* d, deadline when, bool reads, bool writes,

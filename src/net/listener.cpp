@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <memory>
 
 #include "net/io.hpp"
 
@@ -19,21 +20,22 @@ listener listen(std::string_view address, const listen_options& options, std::er
   const int fd = open_bound(at, any, SOCK_STREAM, options.reuse_port, error);
   if (fd < 0) return {};
   if (at.is_ip()) set_tcp_defaults(fd);
-  const int backlog = options.backlog > 0 ? options.backlog : SOMAXCONN;
-  if (const int result = os::listen_socket(fd, backlog); result < 0) {
-    os::close_descriptor(fd);
-    error = system_error_of(result);
-    return {};
+  std::unique_ptr<os::socket_file> file;
+  if (at.family() == family::local && at.path()[0] != '@') {
+    file = os::socket_file::made_at(at.path().c_str());
   }
-  int problem = 0;
-  descriptor* d = poll::adopt(fd, problem);
+  const int backlog = options.backlog > 0 ? options.backlog : SOMAXCONN;
+  const int result = os::listen_socket(fd, backlog);
+  int problem = -result;
+  descriptor* d = result == 0 ? poll::adopt(fd, problem) : nullptr;
   if (d == nullptr) {
     os::close_descriptor(fd);
+    if (file != nullptr) file->remove();
     error = system_error_of(-problem);
     return {};
   }
-  d->remove_path = at.family() == family::local;
-  d->quick_reads = at.is_ip();  // what its connections will be
+  if (options.unlink_on_close) d->file = file.release();
+  d->quick_reads.store_relaxed(at.is_ip());  // what its connections will be
   return listener(detail::socket_handle(d));
 }
 
@@ -72,7 +74,7 @@ bool is_shortage(std::int64_t result) noexcept {
 
 }  // namespace
 
-conn listener::accept(std::error_code& error) {
+conn listener::accept(endpoint& from, std::error_code& error) {
   using std::chrono::nanoseconds;
   constexpr nanoseconds pause_first = std::chrono::milliseconds(5);
   constexpr nanoseconds pause_last = std::chrono::seconds(1);
@@ -83,12 +85,17 @@ conn listener::accept(std::error_code& error) {
     return {};
   }
   nanoseconds pause = pause_first;
+  os::socket_address address;
   for (;;) {
     verdict v = op.prepare();
-    std::int64_t result = v == verdict::go ? os::accept_socket(op.fd()) : 0;
+    std::int64_t result = v == verdict::go ? os::accept_socket(op.fd(), address) : 0;
     if (v == verdict::go && result >= 0) {
-      auto handle = own(static_cast<int>(result), handle_.get()->quick_reads, error);
-      if (handle.get() != nullptr) return conn(std::move(handle));
+      const bool is_quick = handle_.get()->quick_reads.load_relaxed();
+      auto handle = own(static_cast<int>(result), is_quick, error);
+      if (handle.get() != nullptr) {
+        from = from_system(address);
+        return conn(std::move(handle));
+      }
       result = -error.value();
       error.clear();
     }
@@ -111,6 +118,11 @@ conn listener::accept(std::error_code& error) {
   }
 }
 
+conn listener::accept(std::error_code& error) {
+  endpoint ignored;
+  return accept(ignored, error);
+}
+
 conn listener::accept() {
   return or_throw("accept", handle_.get(), [&](std::error_code& e) { return accept(e); });
 }
@@ -128,6 +140,7 @@ void listener::set_deadline(deadline when) {
 
 bool listener::is_open() const noexcept { return net::is_open(handle_.get()); }
 endpoint listener::local_endpoint() const { return local_of(handle_.get()); }
-int listener::native_handle() const noexcept { return number_of(handle_.get()); }
+// Connections inherit options: they are no quicker than their listener.
+int listener::native_handle() const noexcept { return give_number_of(handle_.get()); }
 
 }  // namespace gort::net

@@ -36,6 +36,12 @@ int number_of(poll::descriptor* d) noexcept {
   return open ? open.fd() : -1;
 }
 
+int give_number_of(poll::descriptor* d) noexcept {
+  // What the program does with it comes after that [poll-6].
+  if (d != nullptr) d->quick_reads.store_relaxed(false);
+  return number_of(d);
+}
+
 void close_socket(poll::descriptor* d, std::error_code& error) noexcept {
   error.clear();
   if (d == nullptr || !poll::close(*d)) error = errc::closed;
@@ -69,7 +75,9 @@ int open_bound(endpoint& at, bool any, int type, bool reuse_port, std::error_cod
     error = system_error_of(fd);
     return fd;
   }
-  if (at.family() == family::ip6) os::set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, any ? 0 : 1);
+  // [::] is every address of both families, as in Go.
+  if (at.family() == family::ip6)
+    os::set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, at.is_unspecified() ? 0 : 1);
   int result = 0;
   if (at.is_ip() && type == SOCK_STREAM) result = os::set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
   if (result == 0 && at.is_ip() && reuse_port)
@@ -111,7 +119,7 @@ detail::socket_handle own(int fd, bool is_tcp, std::error_code& error) noexcept 
     error = system_error_of(-problem);
     return {};
   }
-  d->quick_reads = is_tcp;
+  d->quick_reads.store_relaxed(is_tcp);
   return detail::socket_handle(d);
 }
 

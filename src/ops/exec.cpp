@@ -1,26 +1,34 @@
-// Programs: started by posix_spawn, waited for in the netpoller by a descriptor of the process.
+// Programs, waited for in the netpoller by a descriptor of the process. (Starting them:
+// exec_start.cpp.)
 //
 // Invariants
-//   [exec-1] `how` and `ended` are guarded by the turn of the descriptor's read side: the first who
-//            waits reaps, the others find the result.
-//   [exec-2] Signals go by descriptor, so they never reach a process that has the number since.
+//   [exec-1] `how`, `ended` and `nobody_knows` are guarded by the turn of the descriptor's read
+//            side: the first who waits reaps, the others find the result.
+//   [exec-2] A process is only ever named by its descriptor, which comes with it: so no signal
+//            reaches one that has the number since, whoever else reaps.
 //   [exec-3] Descriptors for the program are none of 0, 1, 2: putting one of them into its place
 //            cannot overwrite another that is still needed.
 //
 // Rejected: SIGCHLD (a handler is the program's to choose, and one signal may stand for several
-// children); a thread for each child that waits.
+// children); a thread for each child that waits; a Unix socket as the program's input, though
+// writing to one raises no SIGPIPE (it cannot be opened as /dev/stdin, and bash takes it for
+// rshd's).
 #include <gort/exec.hpp>
 
 #include <array>
 #include <cctype>
+#include <cerrno>
 #include <string_view>
 #include <utility>
 
 #include <gort/blocking.hpp>
 #include <gort/detail/atomic.hpp>
+#include <gort/error.hpp>
 #include <gort/wait_group.hpp>
 
 #include "net/io.hpp"
+#include "ops/exec_start.hpp"
+#include "os/pipe.hpp"
 #include "os/spawn.hpp"
 
 namespace gort::exec {
@@ -38,9 +46,14 @@ std::error_code system_error_number(int number) noexcept {
 template <class F>
 auto or_throw(std::string_view what, F f) {
   std::error_code error;
-  auto made = f(error);
-  if (error) throw_error(error, what);
-  return made;
+  if constexpr (std::is_void_v<decltype(f(error))>) {
+    f(error);
+    if (error) throw_error(error, what);
+  } else {
+    auto made = f(error);
+    if (error) throw_error(error, what);
+    return made;
+  }
 }
 
 // An open descriptor that is on its way somewhere else.
@@ -72,18 +85,18 @@ struct ends {
 ends open_stream(redirect to, int number, const passing& merged, std::error_code& error) {
   ends made;
   int result;
-  if (to.value() == redirect::pipe().value()) {
+  if (to == redirect::pipe()) {
     int both[2];
-    result = os::make_stream(number != 0, both);
+    result = os::make_pipe(number == 0 ? os::pipe_end::writes : os::pipe_end::reads, both);
     if (result == 0) {
       made.ours = passing(both[0]);
       result = both[1];
     }
-  } else if (to.value() == redirect::null().value()) {
+  } else if (to == redirect::null()) {
     result = os::open_null();
-  } else if (to.value() == redirect::merge().value()) {
+  } else if (to == redirect::merge()) {
     result = os::copy_descriptor(merged.get());
-  } else if (to.value() == redirect::inherit().value()) {
+  } else if (to == redirect::inherit()) {
     result = os::copy_descriptor(number);
     if (result == -EBADF) result = os::open_null();  // closed here
   } else {
@@ -107,22 +120,40 @@ detail::socket_handle watched(passing& fd, std::error_code& error) {
   return detail::socket_handle(adopted);
 }
 
-std::vector<char*> pointers(std::vector<std::string>& texts) {
-  std::vector<char*> made;
-  made.reserve(texts.size() + 1);
-  for (std::string& each : texts) made.push_back(each.data());
-  made.push_back(nullptr);
-  return made;
-}
-
 }  // namespace
 
 std::string exit_state::to_string() const {
-  if (signal == 0) return "exit status " + std::to_string(code);
+  if (signal == 0) return code < 0 ? "exit status unknown" : "exit status " + std::to_string(code);
   const char* text = os::signal_text(signal);
   std::string name = text == nullptr ? "signal " + std::to_string(signal) : text;
   for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   return "signal: " + name + (core_dumped ? " (core dumped)" : "");
+}
+
+std::size_t input_stream::write(std::span<const std::byte> from, std::error_code& error) {
+  error.clear();
+  poll::operation op(handle_.get(), &poll::descriptor::write);
+  std::size_t done = 0;
+  do {
+    const std::int64_t put = net::when_ready(op, error, [&](int fd) {
+      return os::write_some(fd, from.data() + done, from.size() - done);
+    });
+    if (put < 0) break;
+    done += static_cast<std::size_t>(put);
+  } while (done < from.size());
+  return done;
+}
+
+std::size_t input_stream::write(std::span<const std::byte> from) {
+  return or_throw("write", [&](std::error_code& e) { return write(from, e); });
+}
+
+void input_stream::close(std::error_code& error) noexcept {
+  net::close_socket(handle_.get(), error);
+}
+
+void input_stream::close() {
+  or_throw("close", [&](std::error_code& e) { close(e); });
 }
 
 std::size_t output_stream::read(std::span<std::byte> into, std::error_code& error) {
@@ -166,13 +197,18 @@ struct process::state {
   context ctx;
   std::optional<after_func_stop> when_cancelled;
   detail::atomic<std::uint32_t> cancelled;  // it is, and SIGKILL is sent for that
+  detail::atomic<std::uint32_t> gone;       // as `ended`, for those who have no turn
   bool ended = false;                       // [exec-1]
+  bool nobody_knows = false;                // likewise: how it has ended
   exit_state how;                           // likewise
-  net::conn in;
+  input_stream in;
   output_stream out;
   output_stream err;
 
   int kill(int signal) noexcept {
+    // Relaxed: only for those who know already that it has ended. Where the system reaps by itself
+    // it may still take signals for a moment.
+    if (gone.load_relaxed() != 0) return -ESRCH;
     const poll::hold open(watched.get());
     return open ? os::signal_process(open.fd(), signal) : -ESRCH;
   }
@@ -184,23 +220,33 @@ process::process(process&&) noexcept = default;
 process& process::operator=(process&&) noexcept = default;
 process::~process() = default;
 
-int process::pid() const noexcept { return state_->pid; }
-net::conn& process::in() noexcept { return state_->in; }
-output_stream& process::out() noexcept { return state_->out; }
-output_stream& process::err() noexcept { return state_->err; }
+process::state& process::checked() const {
+  if (state_ == nullptr) gort::detail::throw_runtime_error("exec: not started");
+  return *state_;
+}
+
+int process::pid() const { return checked().pid; }
+input_stream& process::in() { return checked().in; }
+output_stream& process::out() { return checked().out; }
+output_stream& process::err() { return checked().err; }
 
 exit_state process::wait(std::error_code& error) {
   error.clear();
+  checked();
   const std::shared_ptr<state> s = state_;
   poll::operation turn(s->watched.get(), &poll::descriptor::read);
   if (!s->ended) {
     os::end_of_program how;
-    if (net::when_ready(turn, error, [&](int fd) { return os::reap_process(fd, how); }) < 0)
-      return {};
+    if (net::when_ready(turn, error, [&](int fd) { return os::reap_process(fd, how); }) < 0) {
+      s->nobody_knows = error == std::errc::no_child_process;
+      if (!s->nobody_knows) return {};
+    }
     s->how = {how.code, how.signal, how.core_dumped};
     s->ended = true;
+    s->gone.store_relaxed(1);
     if (s->when_cancelled) (*s->when_cancelled)();
   }
+  if (s->nobody_knows) error = std::make_error_code(std::errc::no_child_process);
   // Acquire pairs with the release in start().
   if (s->how.signal == os::kill_signal && s->cancelled.load_acquire() != 0) error = s->ctx.err();
   return s->how;
@@ -211,7 +257,7 @@ exit_state process::wait() {
 }
 
 void process::kill(int signal, std::error_code& error) noexcept {
-  const int result = state_->kill(signal);
+  const int result = state_ == nullptr ? -ESRCH : state_->kill(signal);
   error = result < 0 ? system_error_number(-result) : std::error_code();
 }
 
@@ -235,33 +281,19 @@ process start(const context& ctx, const command& what, std::error_code& error) {
   }
   if (error) return {};
 
-  std::vector<std::string> arguments = what.arguments;
-  arguments.insert(arguments.begin(), what.program);
-  std::vector<std::string> environment = what.environment.value_or(std::vector<std::string>());
-  const std::vector<char*> argument_pointers = pointers(arguments);
-  const std::vector<char*> environment_pointers = pointers(environment);
-  os::program order{};
-  order.name = what.program.c_str();
-  order.arguments = argument_pointers.data();
-  order.environment = what.environment ? environment_pointers.data() : nullptr;
-  order.directory = what.directory.empty() ? nullptr : what.directory.c_str();
-  for (std::size_t i = 0; i < 3; ++i) order.streams[i] = streams[i].theirs.get();
-  const int failed = blocking([&] { return os::start_program(order, s->pid); });
-  if (failed != 0) {
-    error = system_error_number(failed);
-    return {};
-  }
-
-  passing by_number(os::open_process(s->pid));
-  if (by_number.get() < 0)
-    error = system_error_number(-by_number.get());
-  else
-    s->watched = watched(by_number, error);
-  if (!error && streams[0].ours.get() >= 0) s->in = net::conn(watched(streams[0].ours, error));
+  if (streams[0].ours.get() >= 0) s->in = input_stream(watched(streams[0].ours, error));
   if (!error && streams[1].ours.get() >= 0) s->out = output_stream(watched(streams[1].ours, error));
   if (!error && streams[2].ours.get() >= 0) s->err = output_stream(watched(streams[2].ours, error));
+  if (error) return {};
+
+  const os::started made = start_with(
+      what, {streams[0].theirs.get(), streams[1].theirs.get(), streams[2].theirs.get()}, error);
+  if (error) return {};
+  s->pid = made.number;
+  passing descriptor(made.descriptor);
+  s->watched = watched(descriptor, error);
   if (error) {
-    blocking([&] { os::discard_child(s->pid); });
+    blocking([&] { os::discard_process(descriptor.get()); });
     return {};
   }
   if (ctx.node() != nullptr) {
@@ -286,27 +318,36 @@ process start(const command& what) { return start(background(), what); }
 
 result output(const context& ctx, command what, std::error_code& error) {
   what.out = redirect::pipe();
-  if (what.err.value() < 0 && what.err.value() != redirect::merge().value())
-    what.err = redirect::pipe();
+  if (what.err == redirect::null()) what.err = redirect::pipe();
   const auto running = std::make_shared<process>(start(ctx, what, error));
   if (error) return {};
+  std::error_code not_open;
+  running->in().close(not_open);           // nobody else can
+  const auto stop_listening = [running] {  // its own children may hold the pipes
+    running->out().close();
+    running->err().close();
+  };
   std::optional<after_func_stop> when_cancelled;
-  if (ctx.node() != nullptr) {
-    when_cancelled = after_func(ctx, [running] {  // its own children may hold the pipes
-      running->out().close();
-      running->err().close();
-    });
-  }
+  if (ctx.node() != nullptr) when_cancelled = after_func(ctx, stop_listening);
   result all;
   std::error_code out_error, err_error;
   wait_group both;
-  both.go([&] { all.err = running->err().read_all(err_error); });
-  all.out = running->out().read_all(out_error);
-  both.wait();
+  both.go([&] { all.out = running->out().read_all(out_error); });
+  if (what.err == redirect::pipe()) both.go([&] { all.err = running->err().read_all(err_error); });
   all.state = running->wait(error);
+  std::optional<cancelable_context> patience;
+  std::optional<after_func_stop> when_over;
+  if (what.wait_delay.count() > 0) {
+    patience = with_timeout(background(), what.wait_delay);
+    when_over = after_func(patience->ctx, stop_listening);
+  }
+  both.wait();
+  if (when_over) (*when_over)();
   if (when_cancelled) (*when_cancelled)();
-  if (!error) error = ctx.err() && out_error == net::errc::closed ? ctx.err() : out_error;
-  if (!error && err_error != net::errc::closed) error = err_error;  // not a pipe, or as above
+  if (error) return all;
+  error = out_error ? out_error : err_error;
+  if (error == net::errc::closed)  // by stop_listening()
+    error = ctx.err() ? ctx.err() : std::make_error_code(std::errc::timed_out);
   return all;
 }
 

@@ -18,11 +18,12 @@
 #include <chrono>
 #include <map>
 
+#include <gort/context.hpp>
 #include <gort/go.hpp>
 #include <gort/runtime.hpp>
 #include <gort/time.hpp>
 
-#include "sched/inspect.hpp"
+#include "sched/gmp/inspect.hpp"
 
 namespace gort::ops {
 
@@ -77,8 +78,10 @@ std::vector<entry> take_census() {
   out.entries.resize(static_cast<std::size_t>(runtime::num_goroutine()) + 64);
   for (;;) {
     out.count = 0;
-    while (!sched::stop_the_world_for_dump()) gort::sleep(1ms);  // somebody else is at it
-    sched::for_each_goroutine(count_one, &out);
+    sched::dump_stop stopped;
+    while ((stopped = sched::stop_the_world_for_dump()) == sched::dump_stop::none)
+      gort::sleep(1ms);  // somebody else is at it
+    sched::for_each_goroutine(count_one, &out, stopped);
     sched::start_the_world_after_dump();
     if (out.count <= out.entries.size()) break;
     out.entries.resize(out.count * 2);
@@ -126,7 +129,7 @@ bool parse_header(std::string_view line, goroutine_info& out) {
   for (; digits < line.size() && line[digits] >= '0' && line[digits] <= '9'; ++digits)
     out.id = out.id * 10 + static_cast<std::uint64_t>(line[digits] - '0');
   const std::size_t open = line.find('[');
-  const std::size_t close = line.find("]:");
+  const std::size_t close = line.find(']');  // a name may follow
   if (digits == 0 || open == line.npos || close == line.npos || close < open) return false;
   const std::string_view inside = line.substr(open + 1, close - open - 1);
   out.state = inside.substr(0, inside.find(','));  // ", 3 minutes", ", locked to thread"
@@ -224,7 +227,7 @@ std::vector<goroutine_info> leak_check::find() const {
 
   std::vector<goroutine_info> leaks;
   with_world_running([&] {
-    const auto deadline = std::chrono::steady_clock::now() + options_.patience;
+    const auto deadline = gort::detail::time_after(options_.patience);
     std::chrono::nanoseconds pause = 1us;
     for (;;) {
       const std::vector<entry> found = newcomers();

@@ -6,9 +6,8 @@
 #include <cerrno>
 #include <ctime>
 
-#include <gort/detail/atomic.hpp>
-
 #include "base/sanitizer.hpp"
+#include "os/pipe.hpp"
 #include "os/system_call.hpp"
 
 namespace gort::os {
@@ -18,15 +17,15 @@ namespace {
 constexpr std::int64_t ns_per_ms = 1'000'000;
 constexpr std::int64_t ns_per_s = 1'000'000'000;
 
-detail::atomic<std::uint32_t> lacks_pwait2;  // learned once, by whoever is told ENOSYS
-
 int result_of(int result) noexcept { return result < 0 ? -errno : result; }
 
 }  // namespace
 
-int make_epoll() noexcept { return result_of(epoll_create1(EPOLL_CLOEXEC)); }
+int make_epoll() noexcept { return above_streams(result_of(epoll_create1(EPOLL_CLOEXEC))); }
 
-int make_event_counter() noexcept { return result_of(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)); }
+int make_event_counter() noexcept {
+  return above_streams(result_of(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)));
+}
 
 void raise_event_counter(int fd) noexcept {
   const int saved = errno;  // this may be a signal handler
@@ -48,16 +47,18 @@ int add_to_epoll(int epoll, int fd, std::uint32_t events, std::uint64_t tag) noe
 }
 
 int wait_epoll(int epoll, epoll_event* events, int max, std::int64_t timeout_ns) noexcept {
-  if (timeout_ns > 0 && lacks_pwait2.load_relaxed() == 0) {
+#ifdef SYS_epoll_pwait2
+  if (timeout_ns > 0) {
     timespec timeout{};
     timeout.tv_sec = timeout_ns / ns_per_s;
     timeout.tv_nsec = timeout_ns % ns_per_s;
-#ifdef SYS_epoll_pwait2
-    const long count = syscall(SYS_epoll_pwait2, epoll, events, max, &timeout, nullptr, 0);
-    if (count >= 0 || errno != ENOSYS) return count < 0 ? -errno : static_cast<int>(count);
-#endif
-    lacks_pwait2.store_relaxed(1);
+    const long count = system_call(SYS_epoll_pwait2, epoll, reinterpret_cast<long>(events), max,
+                                   reinterpret_cast<long>(&timeout));
+    if (count >= 0 || count == -EINTR) return static_cast<int>(count);
+    // Too old a kernel, or a filter that does not know the call and says what it likes. Asked again
+    // the next time: filters belong to threads, and who goes to sleep can afford a call.
   }
+#endif
   int timeout_ms = -1;
   if (timeout_ns >= 0) {
     constexpr std::int64_t longest_ms = 1 << 30;

@@ -5,7 +5,7 @@
 // Invariants
 //   [fault-1] f alone decides; everything else goes to the previous handler, with the signal mask,
 //             the alternate stack and the arguments that the kernel would have given it. It may
-//             leave by siglongjmp().
+//             leave by siglongjmp(). Details: os/previous_action.hpp.
 //   [fault-2] While f runs all signals are blocked but the synchronous ones: nothing preempts a
 //             report, and a fault of the report itself comes back here.
 //
@@ -13,13 +13,14 @@
 // fault; an overflow then is just a SIGSEGV to it.
 #include "os/fault.hpp"
 
-#include <pthread.h>
 #include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
 #include <cerrno>
 #include <csignal>
 
+#include "os/caught.hpp"
+#include "os/previous_action.hpp"
 #include "os/signals.hpp"
 
 namespace gort::os {
@@ -27,8 +28,8 @@ namespace gort::os {
 namespace {
 
 void (*fault_function)(const fault&) noexcept = nullptr;  // written before the handlers are set
-struct sigaction previous_segv;                           // likewise
-struct sigaction previous_bus;
+constinit previous_action previous_segv;                  // likewise
+constinit previous_action previous_bus;
 
 const void* stack_pointer(const ucontext_t& context) noexcept {
 #if defined(__x86_64__)
@@ -38,30 +39,14 @@ const void* stack_pointer(const ucontext_t& context) noexcept {
 #endif
 }
 
-// The mask that the kernel would have set for `action`.
-void set_mask_for(const struct sigaction& action, int signal, const ucontext_t& context) noexcept {
-  sigset_t mask;
-  sigorset(&mask, &context.uc_sigmask, &action.sa_mask);
-  if ((action.sa_flags & SA_NODEFER) == 0) sigaddset(&mask, signal);
-  pthread_sigmask(SIG_SETMASK, &mask, nullptr);
-}
-
 void pass_on(int signal, siginfo_t* info, void* raw) noexcept {
-  const struct sigaction& previous = signal == SIGSEGV ? previous_segv : previous_bus;
-  const auto& context = *static_cast<const ucontext_t*>(raw);
   const bool sent = info->si_code <= 0;
-  if ((previous.sa_flags & SA_SIGINFO) != 0) {
-    set_mask_for(previous, signal, context);
-    previous.sa_sigaction(signal, info, raw);
-    return;
-  }
-  if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN) {
-    set_mask_for(previous, signal, context);
-    previous.sa_handler(signal);
-    return;
-  }
+  if (sent && settle_sent(signal)) return;
+  using outcome = previous_action::outcome;
+  const outcome how = (signal == SIGSEGV ? previous_segv : previous_bus).pass_on(signal, info, raw);
+  if (how == outcome::handled) return;
   // The kernel does not let a program ignore a fault, only a signal that somebody has sent.
-  if (sent && previous.sa_handler == SIG_IGN) return;
+  if (sent && how == outcome::ignored) return;
   std::signal(signal, SIG_DFL);
   // Sent: there is no instruction that would fault again. It is delivered when the handler returns.
   if (sent) syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), signal);
@@ -79,14 +64,16 @@ void on_fault(int signal, siginfo_t* info, void* raw) {
 
 void handle_faults(void (*f)(const fault&) noexcept) noexcept {
   fault_function = f;
+  // Both old ones first: the new ones may run before sigaction() has returned.
+  previous_segv.set(handler_stays(SIGSEGV));
+  previous_bus.set(handler_stays(SIGBUS));
   struct sigaction action {};
   action.sa_sigaction = on_fault;
-  action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
   action.sa_mask = all_but_synchronous_signals();
-  // The old ones first: the new ones may run before sigaction() has returned.
-  sigaction(SIGSEGV, nullptr, &previous_segv);
-  sigaction(SIGBUS, nullptr, &previous_bus);
+  constexpr int flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
+  action.sa_flags = flags | previous_segv.restart_flag();  // for those that somebody has sent
   sigaction(SIGSEGV, &action, nullptr);
+  action.sa_flags = flags | previous_bus.restart_flag();
   sigaction(SIGBUS, &action, nullptr);
 }
 

@@ -10,6 +10,7 @@
 #include <gort/detail/atomic.hpp>
 
 #include "base/env.hpp"
+#include "os/addresses.hpp"
 
 namespace gort::os {
 
@@ -58,7 +59,8 @@ std::size_t install_light_guards(char* first, std::size_t stride_bytes, std::siz
   const long advised =
       syscall(SYS_process_madvise, pidfd_self_thread, ranges, n, madv_guard_install, 0U);
   if (advised >= 0) return static_cast<std::size_t>(advised) / bytes;
-  if (errno != EINTR && errno != EAGAIN) one_by_one.store_relaxed(true);  // a hint
+  // These will not change; a locked range, for instance, is no reason for the next one. A hint.
+  if (errno == ENOSYS || errno == EBADF || errno == EPERM) one_by_one.store_relaxed(true);
   errno = errno_before;
   return 0;
 }
@@ -73,6 +75,18 @@ void* reserve(std::size_t bytes) noexcept {
   return address;
 }
 
+void* reserve_addresses(std::size_t bytes) noexcept {
+  void* address =
+      mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (address == MAP_FAILED) return nullptr;
+  madvise(address, bytes, MADV_NOHUGEPAGE);
+  return address;
+}
+
+bool open_addresses(void* address, std::size_t bytes) noexcept {
+  return mprotect(address, bytes, PROT_READ | PROT_WRITE) == 0;
+}
+
 void unreserve(void* address, std::size_t bytes) noexcept { munmap(address, bytes); }
 
 bool light_guards() noexcept {
@@ -85,7 +99,10 @@ void free_spare_mappings() noexcept {
 }
 
 bool install_guard(void* address, std::size_t bytes) noexcept {
-  if (light_guards()) return madvise(address, bytes, madv_guard_install) == 0;
+  const int saved_errno = errno;
+  // Refused for locked memory: a program may call mlockall() at any time.
+  if (light_guards() && madvise(address, bytes, madv_guard_install) == 0) return true;
+  errno = saved_errno;
   return mprotect(address, bytes, PROT_NONE) == 0;
 }
 

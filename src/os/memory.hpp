@@ -19,8 +19,8 @@ void* reserve(std::size_t bytes) noexcept;
 void unreserve(void* address, std::size_t bytes) noexcept;
 
 /// Makes [address, address + bytes) fault on any access. Uses MADV_GUARD_INSTALL (Linux 6.13: no
-/// mapping is split), else mprotect (splits a mapping, so vm.max_map_count bounds the number of
-/// guards). False when the kernel refuses; errno says why.
+/// mapping is split) where the kernel grants it, else mprotect (splits a mapping, so
+/// vm.max_map_count bounds the number of guards). False when the kernel refuses; errno says why.
 bool install_guard(void* address, std::size_t bytes) noexcept;
 
 /// The same for `count` ranges, the first at `first`, each `stride_bytes` above the one before.

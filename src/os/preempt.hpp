@@ -36,13 +36,15 @@ const char* thread_fence_kind() noexcept;
 
 /// Gives the calling thread an alternate signal stack with a guard. False: no memory.
 bool use_alternate_stack() noexcept;
-/// Frees that and puts the one before it back. On the thread's own stack.
+/// Frees that, and puts the one before it back unless somebody else has put another one in place.
+/// On the thread's own stack.
 void drop_alternate_stack() noexcept;
 
 /// The signal that interrupts a computing thread: SIGURG, which is harmless to programs that know
 /// nothing of it. f runs in the handler, on the alternate stack, errno saved. Signals sent by
-/// others go to the handler that was there before.
-void handle_preemption(void (*f)() noexcept) noexcept;
+/// others go to the handler that was there before. `context`: the handler's third argument.
+void handle_preemption(void (*f)(const void* context) noexcept) noexcept;
+bool handles_preemption() noexcept;
 void interrupt_thread(const thread_handle& thread) noexcept;
 
 }  // namespace gort::os

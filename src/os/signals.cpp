@@ -1,12 +1,17 @@
 #include "os/signals.hpp"
 
+#include <pthread.h>
+#include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <ctime>
 #include <initializer_list>
 
+#include "os/preempt.hpp"
+#include "os/system_call.hpp"
 #include "os/write.hpp"
 
 namespace gort::os {
@@ -14,8 +19,10 @@ namespace gort::os {
 namespace {
 
 void (*quit_function)(const register_set&) noexcept = nullptr;  // written before the handler is set
+pid_t quit_process = 0;                                         // likewise; whose dump it is
 const char* late_text = nullptr;                                // likewise
 int late_status = 0;
+sigset_t program_mask;  // written before there are threads of ours
 
 register_set registers_of(const ucontext_t& context) noexcept {
   register_set out;
@@ -55,7 +62,12 @@ register_set registers_of(const ucontext_t& context) noexcept {
 
 void on_quit(int, siginfo_t*, void* context) {
   const int saved_errno = errno;
-  quit_function(registers_of(*static_cast<const ucontext_t*>(context)));
+  if (getpid() == quit_process) {
+    quit_function(registers_of(*static_cast<const ucontext_t*>(context)));
+  } else {  // a child that has not come to its fork handlers, as [caught-4]
+    std::signal(SIGQUIT, SIG_DFL);
+    kill(getpid(), SIGQUIT);
+  }
   errno = saved_errno;
 }
 
@@ -69,9 +81,35 @@ void on_alarm(int) {
 sigset_t all_but_synchronous_signals() noexcept {
   sigset_t mask;
   sigfillset(&mask);
-  for (int synchronous : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT})
+  for (int synchronous : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS})
     sigdelset(&mask, synchronous);
   return mask;
+}
+
+only_synchronous_signals::only_synchronous_signals() noexcept {
+  const sigset_t mask = all_but_synchronous_signals();
+  pthread_sigmask(SIG_SETMASK, &mask, &before_);
+}
+
+only_synchronous_signals::~only_synchronous_signals() { restore_signals(before_); }
+
+void keep_program_mask() noexcept { pthread_sigmask(SIG_SETMASK, nullptr, &program_mask); }
+
+void use_program_mask() noexcept { restore_signals(program_mask); }
+
+sigset_t open_signals_of_goroutines() noexcept {
+  sigset_t before;
+  pthread_sigmask(SIG_SETMASK, nullptr, &before);
+  const sigset_t closed = all_but_synchronous_signals();
+  sigset_t mask;
+  sigandset(&mask, &before, &closed);
+  if (handles_preemption()) sigdelset(&mask, SIGURG);
+  restore_signals(mask);
+  return before;
+}
+
+void restore_signals(const sigset_t& mask) noexcept {
+  pthread_sigmask(SIG_SETMASK, &mask, nullptr);
 }
 
 bool quit_is_default() noexcept {
@@ -82,6 +120,7 @@ bool quit_is_default() noexcept {
 
 void handle_quit(void (*f)(const register_set&) noexcept) noexcept {
   quit_function = f;
+  quit_process = getpid();
   struct sigaction action {};
   action.sa_sigaction = on_quit;
   action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
@@ -100,7 +139,23 @@ void exit_after(unsigned seconds, const char* text, int status) noexcept {
   late_text = text;
   late_status = status;
   std::signal(SIGALRM, on_alarm);
-  alarm(seconds);
+  sigset_t only;
+  sigemptyset(&only);
+  sigaddset(&only, SIGALRM);
+  pthread_sigmask(SIG_UNBLOCK, &only, nullptr);
+  // For this thread: all others may block it, or one of them may wait for it in sigwait(). Not by
+  // the C library, which allocates.
+  sigevent event{};
+  event.sigev_notify = SIGEV_THREAD_ID;
+  event.sigev_signo = SIGALRM;
+  event._sigev_un._tid = static_cast<pid_t>(syscall(SYS_gettid));
+  int timer = 0;
+  itimerspec when{};
+  when.it_value.tv_sec = static_cast<time_t>(seconds);
+  if (system_call(SYS_timer_create, CLOCK_MONOTONIC, reinterpret_cast<long>(&event),
+                  reinterpret_cast<long>(&timer), 0) != 0 ||
+      system_call(SYS_timer_settime, timer, 0, reinterpret_cast<long>(&when), 0) != 0)
+    alarm(seconds);
 }
 
 }  // namespace gort::os

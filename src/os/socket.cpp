@@ -1,31 +1,37 @@
 // Writing to a socket whose reader is gone raises SIGPIPE, whose default is to end the process.
-// send(2) and sendmsg(2) take MSG_NOSIGNAL. sendfile(2) has no such flag: SIGPIPE is blocked in the
-// thread around the call, and one that the call has made pending is taken away again. Changing the
-// process's disposition instead is not a library's business.
+// send(2) and sendmsg(2) take MSG_NOSIGNAL. sendfile(2) has no such flag: os/pipe_signal.hpp.
 #include "os/socket.hpp"
 
 #include <fcntl.h>
 #include <net/if.h>
 #include <sys/sendfile.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <cerrno>
-#include <csignal>
-#include <ctime>
+#include <climits>
+#include <new>
 
 #include "base/sanitizer.hpp"
+#include "os/pipe_signal.hpp"
+#include "os/errno.hpp"
+#include "os/pipe.hpp"
 #include "os/system_call.hpp"
 
 namespace gort::os {
 
 namespace {
 
+/// Leaves errno alone: an operation that fails in here may yet succeed, after a wait.
 template <class Call>
 auto retried(Call call) noexcept {
   for (;;) {
+    const int saved_errno = errno;
     const auto result = call();
     if (result >= 0) return result;
-    if (errno != EINTR) return static_cast<decltype(call())>(-errno);
+    const int error = errno;
+    errno = saved_errno;
+    if (error != EINTR) return static_cast<decltype(call())>(-error);
   }
 }
 
@@ -37,8 +43,6 @@ std::int64_t retried_directly(Call call) noexcept {
   }
 }
 
-long word(const void* pointer) noexcept { return reinterpret_cast<long>(pointer); }
-
 const sockaddr* generic(const socket_address& a) noexcept {
   return reinterpret_cast<const sockaddr*>(&a.storage);
 }
@@ -47,16 +51,22 @@ sockaddr* generic(socket_address& a) noexcept { return reinterpret_cast<sockaddr
 }  // namespace
 
 int open_socket(int family, int type) noexcept {
-  return retried([&] { return socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0); });
+  return above_streams(
+      retried([&] { return socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0); }));
 }
 
-int accept_socket(int listener) noexcept {
-  return retried([&] { return accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK); });
+int accept_socket(int listener, socket_address& from) noexcept {
+  return above_streams(retried([&] {
+    from.bytes = sizeof(from.storage);
+    return accept4(listener, generic(from), &from.bytes, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  }));
 }
 
 int connect_socket(int fd, const socket_address& to) noexcept {
   // An interrupted connect goes on by itself; asking again then says EALREADY.
+  const int saved_errno = errno;
   const int result = connect(fd, generic(to), to.bytes) < 0 ? -errno : 0;
+  errno = saved_errno;
   return result == -EINTR ? -EINPROGRESS : result;
 }
 
@@ -72,7 +82,10 @@ int shutdown_writes(int fd) noexcept {
   return retried([&] { return shutdown(fd, SHUT_WR); });
 }
 
-void close_descriptor(int fd) noexcept { close(fd); }  // never again after EINTR: it is closed
+void close_descriptor(int fd) noexcept {
+  const errno_kept whether_it_is_open_or_not;
+  close(fd);  // never again after EINTR: it is closed
+}
 
 int make_non_blocking(int fd) noexcept {
   const int flags = retried([&] { return fcntl(fd, F_GETFL); });
@@ -104,6 +117,15 @@ int set_linger(int fd, int seconds) noexcept {
 int get_option(int fd, int level, int name, int& value) noexcept {
   socklen_t bytes = sizeof value;
   return retried([&] { return getsockopt(fd, level, name, &value, &bytes); });
+}
+
+bool is_plain_tcp(int fd) noexcept {
+  int low_water = 0;
+  if (get_option(fd, SOL_SOCKET, SO_RCVLOWAT, low_water) != 0 || low_water > 1) return false;
+  // The name of the protocol on top, if there is one.
+  char name[32];
+  socklen_t bytes = sizeof name;
+  return getsockopt(fd, IPPROTO_TCP, TCP_ULP, name, &bytes) != 0 || bytes == 0;
 }
 
 std::int64_t receive(int fd, void* into, std::size_t bytes, int flags) noexcept {
@@ -139,29 +161,35 @@ std::int64_t send_pieces(int fd, iovec* pieces, std::size_t count) noexcept {
 }
 
 std::int64_t send_file(int fd, int file, std::int64_t offset, std::size_t bytes) noexcept {
-  sigset_t pipe;
-  sigset_t before;
-  sigset_t pending;
-  sigemptyset(&pipe);
-  sigaddset(&pipe, SIGPIPE);
-  pthread_sigmask(SIG_BLOCK, &pipe, &before);
-  sigpending(&pending);
-  const bool was_pending = sigismember(&pending, SIGPIPE) == 1;
-  const std::int64_t result = retried([&] {
-    off_t at = offset;
-    return sendfile(fd, file, &at, bytes);
+  return without_pipe_signal([&] {
+    return retried([&] {
+      off_t at = offset;
+      return sendfile(fd, file, &at, bytes);
+    });
   });
-  if (result == -EPIPE && !was_pending) {
-    // Raised for this thread, so it is there now if anybody raised it.
-    const timespec at_once{};
-    while (sigtimedwait(&pipe, nullptr, &at_once) < 0 && errno == EINTR) {
-    }
-  }
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  return result;
 }
 
-void remove_path(const char* path) noexcept { unlink(path); }
+std::unique_ptr<socket_file> socket_file::made_at(const char* path) noexcept {
+  struct stat is;
+  if (lstat(path, &is) != 0) return nullptr;
+  try {
+    auto file = std::make_unique<socket_file>();
+    char folder[PATH_MAX];
+    if (path[0] != '/' && getcwd(folder, sizeof folder) != nullptr) (file->path_ = folder) += '/';
+    file->path_ += path;
+    file->device_ = is.st_dev;
+    file->inode_ = is.st_ino;
+    return file;
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
+
+void socket_file::remove() const noexcept {
+  struct stat is;
+  if (lstat(path_.c_str(), &is) != 0 || is.st_dev != device_ || is.st_ino != inode_) return;
+  unlink(path_.c_str());
+}
 
 unsigned interface_number(const char* name) noexcept {
   unsigned number = 0;

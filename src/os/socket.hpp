@@ -9,6 +9,8 @@
 #include <sys/un.h>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <string>
 
 namespace gort::os {
 
@@ -18,7 +20,7 @@ struct socket_address {
 };
 
 int open_socket(int family, int type) noexcept;
-int accept_socket(int listener) noexcept;
+int accept_socket(int listener, socket_address& from) noexcept;
 int connect_socket(int fd, const socket_address& to) noexcept;
 int bind_socket(int fd, const socket_address& to) noexcept;
 int listen_socket(int fd, int backlog) noexcept;
@@ -34,6 +36,9 @@ int set_linger(int fd, int seconds) noexcept;  // negative: off
 /// The value of an option that is an int; SO_ERROR too.
 int get_option(int fd, int level, int name, int& value) noexcept;
 
+/// No option changes what a TCP socket's events say: each byte that comes brings one.
+bool is_plain_tcp(int fd) noexcept;
+
 std::int64_t receive(int fd, void* into, std::size_t bytes, int flags) noexcept;
 std::int64_t receive_from(int fd, void* into, std::size_t bytes, socket_address& from) noexcept;
 
@@ -44,8 +49,20 @@ std::int64_t send_to(int fd, const void* from, std::size_t bytes,
 std::int64_t send_pieces(int fd, iovec* pieces, std::size_t count) noexcept;
 std::int64_t send_file(int fd, int file, std::int64_t offset, std::size_t bytes) noexcept;
 
-/// Removes the file of a Unix-domain socket.
-void remove_path(const char* path) noexcept;
+/// The file that binding a Unix-domain socket has made. Another one that has its name by now is
+/// told from it by device and inode.
+class socket_file {
+ public:
+  /// To be called right after bind(). Null: out of memory, or it is gone already.
+  static std::unique_ptr<socket_file> made_at(const char* path) noexcept;
+  /// Unless it is gone, or another has its name.
+  void remove() const noexcept;
+
+ private:
+  std::string path_;  // absolute: the process may have another folder by then
+  dev_t device_ = 0;
+  ino_t inode_ = 0;
+};
 
 /// The number of a network interface by its name or digits; 0 if there is none.
 unsigned interface_number(const char* name) noexcept;

@@ -8,6 +8,9 @@
 
 namespace gort::os {
 
+/// A pointer as an argument of it.
+inline long word(const void* pointer) noexcept { return reinterpret_cast<long>(pointer); }
+
 /// What the system returns: a negated errno value for an error. Leaves errno alone.
 inline long system_call(long number, long a, long b, long c, long d, long e = 0,
                         long f = 0) noexcept {
@@ -38,5 +41,19 @@ inline long system_call(long number, long a, long b, long c, long d, long e = 0,
 #error "gort: no system_call() for this architecture; add one to src/os/system_call.hpp"
 #endif
 }
+
+#if defined(__x86_64__)
+/// restart_syscall(2), in the form in which the C library makes calls: a signal's handler that
+/// interrupts this one finds its number before the instruction (os/urgent.cpp).
+inline long go_on_with_interrupted_call() noexcept {
+  constexpr long restart_syscall = 219;
+  long result;
+  asm volatile("movl %1, %%eax\n\tsyscall"
+               : "=&a"(result)
+               : "i"(restart_syscall)
+               : "rcx", "r11", "memory");
+  return result;
+}
+#endif
 
 }  // namespace gort::os

@@ -1,15 +1,20 @@
 #include "os/thread.hpp"
 
+#include <link.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <algorithm>
 #include <cerrno>
 #include <ctime>
 
 #include <gort/detail/atomic.hpp>
+
+#include "os/signals.hpp"
+#include "os/system_call.hpp"
 
 namespace gort::os {
 
@@ -37,6 +42,26 @@ timespec to_timespec(std::int64_t ns) noexcept {
   return ts;
 }
 
+// The C library takes all of the static thread_local data out of a thread's stack. This counts that
+// of libraries loaded later too, which does no harm. It does not change.
+std::size_t thread_local_bytes() noexcept {
+  static const std::size_t bytes = [] {
+    std::size_t sum = 0;
+    dl_iterate_phdr(
+        [](dl_phdr_info* info, std::size_t, void* raw) {
+          for (int i = 0; i < info->dlpi_phnum; ++i) {
+            const auto& part = info->dlpi_phdr[i];
+            if (part.p_type == PT_TLS)
+              *static_cast<std::size_t*>(raw) += part.p_memsz + part.p_align;
+          }
+          return 0;
+        },
+        &sum);
+    return sum;
+  }();
+  return bytes;
+}
+
 }  // namespace
 
 int start_thread(void (*body)(void*), void* argument, const char* name,
@@ -46,9 +71,31 @@ int start_thread(void (*body)(void*), void* argument, const char* name,
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
   pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  pthread_attr_setstacksize(&attributes, stack_bytes);
+  stack_bytes += thread_local_bytes();
   pthread_t thread;
-  int error = pthread_create(&thread, &attributes, thread_main, block);
+  // EINVAL: not enough for what the C library keeps there. EAGAIN: while the process executes
+  // another program, and for whoever has reached a limit, which may be a matter of moments.
+  constexpr std::size_t stack_bytes_max = std::size_t{64} << 20;
+  constexpr std::int64_t patience_ns = 1'000'000'000, longest_pause_ns = 50'000'000;
+  std::int64_t pause_ns = 1'000'000;
+  std::int64_t waited_ns = 0;
+  int error;
+  for (;;) {
+    pthread_attr_setstacksize(&attributes, stack_bytes);
+    {
+      const only_synchronous_signals inherited;
+      error = pthread_create(&thread, &attributes, thread_main, block);
+    }
+    if (error == EINVAL && stack_bytes < stack_bytes_max) {
+      stack_bytes *= 2;
+    } else if (error == EAGAIN && waited_ns < patience_ns) {
+      sleep_ns(pause_ns);
+      waited_ns += pause_ns;
+      pause_ns = std::min(pause_ns * 2, longest_pause_ns);
+    } else {
+      break;
+    }
+  }
   pthread_attr_destroy(&attributes);
   if (error != 0) delete block;
   return error;
@@ -75,18 +122,19 @@ bool futex_wait(std::uint32_t* word, std::uint32_t expected, std::int64_t deadli
     deadline = &ts;
   }
   // WAIT_BITSET takes an absolute CLOCK_MONOTONIC time; WAIT takes a relative one.
-  long result = syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, expected, deadline, nullptr,
-                        FUTEX_BITSET_MATCH_ANY);
-  return !(result < 0 && errno == ETIMEDOUT);
+  const long result =
+      system_call(SYS_futex, reinterpret_cast<long>(word), FUTEX_WAIT_BITSET_PRIVATE, expected,
+                  reinterpret_cast<long>(deadline), 0, static_cast<long>(FUTEX_BITSET_MATCH_ANY));
+  return result != -ETIMEDOUT;
 }
 
 void futex_wake(std::uint32_t* word, int how_many) noexcept {
-  syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, how_many, nullptr, nullptr, 0);
+  system_call(SYS_futex, reinterpret_cast<long>(word), FUTEX_WAKE_PRIVATE, how_many, 0);
 }
 
 void sleep_ns(std::int64_t duration_ns) noexcept {
   timespec ts = to_timespec(duration_ns);
-  nanosleep(&ts, nullptr);
+  system_call(SYS_nanosleep, reinterpret_cast<long>(&ts), 0, 0, 0);
 }
 
 namespace {

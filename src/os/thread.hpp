@@ -6,7 +6,9 @@
 
 namespace gort::os {
 
-/// Starts a detached thread with all signals of the caller's mask; returns 0 or an errno value.
+/// Starts a detached thread that has `stack_bytes` besides what the C library keeps there. It takes
+/// only signals that it raises itself, until it says otherwise (os/signals.hpp): the handler of
+/// another one might block. Returns 0 or an errno value; EAGAIN after a second of it only.
 int start_thread(void (*body)(void*), void* argument, const char* name,
                  std::size_t stack_bytes) noexcept;
 
@@ -23,7 +25,7 @@ struct stack_range {
 stack_range thread_stack() noexcept;
 
 /// Sleeps while *word == expected. timeout: CLOCK_MONOTONIC deadline in ns, or < 0 for none.
-/// Returns false when the deadline has passed.
+/// Returns false when the deadline has passed. These leave errno alone.
 bool futex_wait(std::uint32_t* word, std::uint32_t expected, std::int64_t deadline_ns) noexcept;
 void futex_wake(std::uint32_t* word, int how_many) noexcept;
 

@@ -33,7 +33,10 @@
 //            after it brings a new event. So the next read need not ask the system before it waits
 //            (`drained`), unless `ready` is set. The exceptions are a queue that can hold a mark
 //            after data that is already reported: the end of the stream, an error, urgent data.
-//            They come as events of their own, and set `odd` for good.
+//            They come as events of their own, and set `odd` for good. A program can make it
+//            untrue, with SO_RCVLOWAT (less than that brings no event) or a protocol on top
+//            (TCP_ULP: records that are no data). So it does not hold for adopted sockets that have
+//            either, nor any more when the program has asked for the socket's number.
 //
 // Order: prepare() clears `ready` with acquire, notice() sets it with release: data that an event
 // has announced before prepare() is there for the system call after it.
@@ -44,14 +47,18 @@
 // others, but does not exist for all kinds of descriptors and ends the connection for other
 // processes too.
 #include <cerrno>
+#include <memory>
+#include <utility>
 
 #include <gort/detail/inside.hpp>
 
 #include "os/clock.hpp"
 #include "os/socket.hpp"
 #include "poll/poller.hpp"
-#include "sched/g.hpp"
-#include "sched/netpoll.hpp"
+#include "sched/gmp/fork.hpp"
+#include "sched/gmp/g.hpp"
+#include "sched/gmp/made.hpp"
+#include "sched/switching/netpoll.hpp"
 
 namespace gort::detail {
 
@@ -116,11 +123,9 @@ void disarm(descriptor& d) noexcept {
   d.deadline_lock.unlock();
 }
 
-void remove_own_path(int fd) noexcept {
-  os::socket_address at;
-  if (os::local_address(fd, at) != 0 || at.storage.ss_family != AF_UNIX) return;
-  const char* path = reinterpret_cast<const sockaddr_un&>(at.storage).sun_path;
-  if (path[0] != 0) os::remove_path(path);  // zero: unnamed or abstract
+void remove_file(descriptor& d) noexcept {
+  const std::unique_ptr<os::socket_file> file(std::exchange(d.file, nullptr));
+  if (file != nullptr) file->remove();
 }
 
 }  // namespace
@@ -159,12 +164,15 @@ bool close(descriptor& d) noexcept {
     if (detail::g* woken = s->change(side::closed)) detail::ready_tail(woken);
   }
   disarm(d);
-  if (d.remove_path) remove_own_path(d.fd);
+  remove_file(d);
+  sched::note_end(d.opened_by);
   leave(d);
   return true;
 }
 
 void abandon(descriptor& d) noexcept {
+  // What a forked child destroys at its exit() are copies; locks and files are the parent's.
+  if (sched::in_forked_child()) return;
   close(d);
   std::uint32_t seen = d.users.load_relaxed();
   // Acquire-release pairs with leave(): the last operation is behind us, or sees `abandoned`.
@@ -214,7 +222,7 @@ operation::operation(descriptor* d, side descriptor::*which) noexcept : hold_(d)
   // A forked child shares the socket: it must not take what was sent to its parent [inside-5].
   { const detail::inside_gort ends_a_forked_child; }
   side_ = &(d->*which);
-  quick_reads_ = d->quick_reads;
+  quick_reads_ = &d->quick_reads;
   side_->turn.lock();
 }
 
@@ -239,6 +247,7 @@ void park_unless(side& s, std::uintptr_t flags) noexcept {
     // Acquire-release pairs with change() and notice(): the publication [poll-1].
   } while (waits && !s.word.cas_acq_rel(seen, seen | reinterpret_cast<std::uintptr_t>(self)));
   if (waits) {
+    detail::delay_point(detail::delay_at::poll);
     if (!detail::is_goroutine(*self)) sched::watch_network();
     detail::park(detail::wait_reason::io_wait);
   }
@@ -264,7 +273,7 @@ verdict operation::prepare_read(bool* waited) noexcept {
     // Also if the wait ends by the deadline: an event may have ended it just before, and is known
     // to nobody else.
     side_->drained = false;
-    if ((word & (side::ready | side::odd)) == 0) {
+    if ((word & (side::ready | side::odd)) == 0 && quick_reads_->load_relaxed()) {
       if (const verdict v = wait(); v != verdict::go) return v;  // looks at the other flags first
       if (waited != nullptr) *waited = true;
     }
@@ -273,7 +282,7 @@ verdict operation::prepare_read(bool* waited) noexcept {
 }
 
 void operation::note_read(std::size_t wanted, std::size_t got) noexcept {
-  side_->drained = quick_reads_ && got < wanted;
+  side_->drained = got < wanted && quick_reads_->load_relaxed();  // the program orders them
 }
 
 verdict operation::pause(std::int64_t ns) noexcept {

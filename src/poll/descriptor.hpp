@@ -8,6 +8,12 @@
 #include <gort/detail/timer_node.hpp>
 #include <gort/mutex.hpp>
 
+#include "record/event_table.hpp"
+
+namespace gort::os {
+class socket_file;
+}
+
 namespace gort::detail {
 
 /// Reading or writing. `word` holds the G that waits, if one does, and the flags below [poll-1].
@@ -45,13 +51,15 @@ struct alignas(64) poll_descriptor {
   std::uint32_t index = 0;           // immutable: where in the table
   int fd = -1;  // written before it is published, then immutable until recycled
   // Likewise; what the owner of the handle wants to know about the socket.
-  bool quick_reads = false;  // [poll-6] holds for it
+  // [poll-6] holds for it: set before it is published; cleared when its number is given away
+  atomic<bool> quick_reads{false};
   std::uint16_t address_family = 0;
-  bool remove_path = false;  // a Unix listener: its file goes when it is closed
+  os::socket_file* file = nullptr;  // a Unix listener's, which goes when it is closed; owned
   poll_side read;
   poll_side write;
   mutex deadline_lock;
-  poll_descriptor* next_free = nullptr;  // guarded by the lock of the free list
+  record::event_table::bucket* opened_by = nullptr;  // for the profile of sockets; likewise
+  poll_descriptor* next_free = nullptr;              // guarded by the lock of the free list
 };
 
 }  // namespace gort::detail
@@ -125,7 +133,7 @@ class operation {
  private:
   hold hold_;
   side* side_ = nullptr;
-  bool quick_reads_ = false;  // the descriptor's
+  const detail::atomic<bool>* quick_reads_ = nullptr;  // the descriptor's
 };
 
 }  // namespace gort::poll

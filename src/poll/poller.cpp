@@ -1,7 +1,7 @@
 // The netpoller: one edge-triggered epoll instance for the process.
 //
 // Problem: idle Ms wait for the network instead of for nothing; exactly one of them does, and it
-// must be woken for other work too. What the hook promises is in src/sched/netpoll.hpp.
+// must be woken for other work too. What the hook promises is in src/sched/switching/netpoll.hpp.
 //
 // Invariants
 //   [epoll-1] A socket is registered once, for both directions, edge-triggered, and leaves when it
@@ -28,12 +28,14 @@
 
 #include <gort/mutex.hpp>
 
+#include "base/short_text.hpp"
 #include "os/clock.hpp"
 #include "os/epoll.hpp"
 #include "os/socket.hpp"
 #include "poll/poller.hpp"
-#include "sched/current.hpp"
-#include "sched/netpoll.hpp"
+#include "sched/gmp/current.hpp"
+#include "sched/gmp/seams.hpp"
+#include "sched/switching/netpoll.hpp"
 
 namespace gort::poll {
 
@@ -51,7 +53,9 @@ detail::atomic<std::uint32_t> polls;  // for sysmon, a hint: lost increments do 
 void add_if_any(detail::g* woken, sched::runnable_list& list) noexcept {
   if (woken == nullptr) return;
   if (!detail::is_goroutine(*woken)) return detail::ready(woken);
-  woken->status.store_relaxed(sched::g_status::runnable);  // for dumps, as ready() does
+  // As ready() does, but without a P: an M that sleeps here may be given one meanwhile, which is
+  // not its own before it has been woken.
+  sched::seam::unblocked(*woken, nullptr);
   list.push_back(sched::to_runnable(woken));
 }
 
@@ -74,7 +78,14 @@ int wait_for_events(epoll_event* events, std::int64_t until_ns) noexcept {
       if (timeout_ns < 0) timeout_ns = 0;
     }
     const int count = os::wait_epoll(epoll, events, events_per_poll, timeout_ns);
-    if (count != -EINTR) return count;
+    if (count >= 0) return count;
+    // It would fail again and again, while others wait for ever.
+    if (count != -EINTR) {
+      base::short_text text;
+      text << "gort: the netpoller cannot wait (errno=" << -count
+           << "); was its descriptor closed?";
+      sched::fatal(text.c_str());
+    }
   }
 }
 
@@ -87,6 +98,7 @@ sched::runnable_list poll(std::int64_t until_ns) noexcept {
   const bool waits = owner && !sched::current_m()->wake_note.is_woken();
   const int count = wait_for_events(events, waits ? until_ns : 0);
   for (int i = 0; i < count; ++i) {
+    detail::delay_point(detail::delay_at::poll);
     if (events[i].data.u64 != no_descriptor_tag) {
       deliver(events[i], list);
     } else if (owner) {  // [epoll-2]
@@ -95,6 +107,7 @@ sched::runnable_list poll(std::int64_t until_ns) noexcept {
       interrupted.exchange_acq_rel(0);
     }
   }
+  detail::delay_point(detail::delay_at::poll);
   if (owner) occupied.store_release(0);  // pairs with the acquire above
   return list;
 }

@@ -13,6 +13,7 @@
 #include <new>
 
 #include "poll/poller.hpp"
+#include "sched/gmp/made.hpp"
 
 namespace gort::poll {
 
@@ -70,7 +71,9 @@ descriptor* take_descriptor() noexcept {
     d = pop_free();
   }
   d->fd = -1;
-  d->quick_reads = d->remove_path = false;
+  d->quick_reads.store_relaxed(false);
+  d->file = nullptr;
+  d->opened_by = sched::note_making(record::sockets_made);
   for (side* s : {&d->read, &d->write}) {
     s->word.store_relaxed(0);  // a late event may set `ready`: harmless [poll-2]
     s->deadline_ns = 0;
@@ -86,6 +89,7 @@ descriptor* take_descriptor() noexcept {
 }
 
 void recycle(descriptor& d) noexcept {
+  sched::note_end(d.opened_by);  // of one that was never registered
   taken.fetch_sub_seq_cst(1);
   d.generation.store_relaxed(d.generation.load_relaxed() + 1);  // a hint to find_descriptor()
   detail::spin_guard guard(free_lock);

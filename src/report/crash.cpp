@@ -17,10 +17,15 @@
 #include <gort/detail/atomic.hpp>
 #include <gort/runtime.hpp>
 
+#include "base/env.hpp"
+#include "os/errno.hpp"
 #include "os/thread.hpp"
 #include "os/write.hpp"
 #include "report/dump.hpp"
-#include "sched/inspect.hpp"
+#include "report/mutex_cycles.hpp"
+#include "report/place.hpp"
+#include "report/sched_trace.hpp"
+#include "sched/gmp/inspect.hpp"
 
 namespace gort::report {
 
@@ -41,6 +46,20 @@ void print_indented(text_sink& out, std::string_view text) noexcept {
   }
 }
 
+// What was thrown is a null pointer: Go's panic(nil), which is an error unless GODEBUG=panicnil=1.
+void print_nil(text_sink& out) noexcept {
+  const bool is_value = base::godebug("panicnil", 0) > 0;
+  out << (is_value ? "nil" : "runtime error: panic called with nil argument");
+}
+
+void print_type(text_sink& out) noexcept {
+  int status = 0;
+  const std::type_info* type = abi::__cxa_current_exception_type();
+  char* name =
+      type == nullptr ? nullptr : abi::__cxa_demangle(type->name(), nullptr, nullptr, &status);
+  out << "(" << (name != nullptr ? name : "unknown type") << ")";
+}
+
 // The exception in flight, in the form that Go uses for the kind of value.
 void print_exception(text_sink& out) noexcept {
   try {
@@ -49,24 +68,29 @@ void print_exception(text_sink& out) noexcept {
     print_indented(out, e.what());
   } catch (const std::string& s) {
     print_indented(out, s);
-  } catch (const char* s) {
-    print_indented(out, s);
+  } catch (const char* s) {  // nullptr is one
+    if (s == nullptr)
+      print_nil(out);
+    else
+      print_indented(out, s);
+  } catch (const void* pointer) {  // to whatever
+    if (pointer == nullptr) return print_nil(out);
+    print_type(out);
+    out << " ";
+    out.hex(pointer);
   } catch (int n) {
     if (n < 0) out << "-";
     out << static_cast<std::uint64_t>(n < 0 ? -static_cast<std::int64_t>(n) : n);
   } catch (bool b) {
     out << (b ? "true" : "false");
   } catch (...) {
-    int status = 0;
-    const std::type_info* type = abi::__cxa_current_exception_type();
-    char* name =
-        type == nullptr ? nullptr : abi::__cxa_demangle(type->name(), nullptr, nullptr, &status);
-    out << "(" << (name != nullptr ? name : "unknown type") << ")";
+    print_type(out);
   }
 }
 
 void print_traceback(text_sink& out, bool fatal) noexcept {
   const base::traceback level = traceback_level();
+  print_sched_trace_of_crash(out);
   if (level == base::traceback::none) return;
   dump_options options;
   options.process_ends = true;
@@ -135,9 +159,17 @@ void end_process(int status) noexcept {
 namespace gort::sched {
 
 int install_reports() noexcept {
+  report::find_library();
   report::previous_handler = std::set_terminate(report::terminate_goroutine);
   report::install_overflow_report();
+  if (base::godebug("deadlockcheck", 0) > 0) debug::set_deadlock_check(true);
   return report::install_sigquit();
+}
+
+bool report_is_under_way() noexcept {
+  // A hint, except for a thread that is parked in place: it has written this before.
+  const int by = report::reporter.load_relaxed();
+  return (by != 0 && by != os::thread_id()) || report::quit_was_asked();
 }
 
 void report_fatal(const char* text, const char* before, int status) noexcept {
@@ -146,6 +178,8 @@ void report_fatal(const char* text, const char* before, int status) noexcept {
     report::text_sink out(os::stderr_fd);
     out << before << "fatal error: " << text << "\n";
     out.flush();
+    // Everybody stands still, so the world may be stopped for it.
+    if (std::string_view(text).ends_with("deadlock!")) report::print_mutex_cycles(out);
     report::print_traceback(out, true);
   }
   report::end_process(status);
@@ -182,6 +216,7 @@ void print_stack() {
 namespace gort::runtime {
 
 std::size_t stack(std::span<char> buffer, bool all) {
+  const os::errno_kept names_are_looked_up;
   report::text_sink out(buffer);
   report::dump_options options;
   options.internal_frames = report::traceback_level() >= base::traceback::system;

@@ -18,6 +18,8 @@ bool reporting_here() noexcept;
 
 /// Takes SIGQUIT over if nobody has; returns how many threads it started.
 int install_sigquit() noexcept;
+/// SIGQUIT has come: the process is about to end.
+bool quit_was_asked() noexcept;
 
 /// From now on a goroutine that overflows its stack says so (src/report/overflow.cpp).
 void install_overflow_report() noexcept;

@@ -1,8 +1,10 @@
 // Goroutine stacks as text: Go's grammar, so that tools for Go dumps read it.
 #pragma once
 
+#include <cstdint>
+
 #include "report/text_sink.hpp"
-#include "sched/inspect.hpp"
+#include "sched/gmp/inspect.hpp"
 
 namespace gort::report {
 
@@ -10,7 +12,15 @@ namespace gort::report {
 struct dump_options {
   bool internal_frames = false;
   bool process_ends = false;  // goroutines do not go on when the dump has been taken
+  /// Which are printed; null: all.
+  bool (*shows)(void* argument, const sched::goroutine_view& view,
+                const detail::label_set* labels) = nullptr;
+  void* shows_argument = nullptr;
+  std::uint64_t limit = 0;  // so many at most, and how many more there would be; 0: all
 };
+
+/// As the header of a goroutine says it: "chan receive", "running".
+const char* state_text(const sched::goroutine_view& view) noexcept;
 
 /// One goroutine: header, frames, creator; ends with a newline.
 void print_goroutine(text_sink& out, const sched::goroutine_view& view,

@@ -18,20 +18,22 @@ class frame_cache {
     for (entry& each : entries_) each.pc = nullptr;
   }
 
-  /// Calls print(sink), or says again what that printed for `pc` the last time. Returns how much
-  /// that is; less than 0: it is too long to be remembered, and nothing has been printed.
+  static constexpr std::size_t text_bytes_max = 496;
+
+  /// What print(sink) prints for `pc`, or has printed the last time. False: it is too long to be
+  /// remembered.
   template <class Print>
-  int print(text_sink& out, const void* pc, Print print) noexcept {
+  bool find(const void* pc, Print print, std::string_view& text) noexcept {
     entry& here = entries_[(reinterpret_cast<std::uintptr_t>(pc) * hash_factor >> 32) % size];
     if (here.pc != pc) {
       text_sink into(std::span<char>(here.text));
       print(into);
       here.pc = into.used() < sizeof(here.text) ? pc : nullptr;
       here.bytes = static_cast<int>(into.used());
-      if (here.pc == nullptr) return -1;
+      if (here.pc == nullptr) return false;
     }
-    out << std::string_view(here.text, static_cast<std::size_t>(here.bytes));
-    return here.bytes;
+    text = {here.text, static_cast<std::size_t>(here.bytes)};
+    return true;
   }
 
  private:
@@ -40,7 +42,7 @@ class frame_cache {
   struct entry {
     const void* pc;
     int bytes;
-    char text[496];
+    char text[text_bytes_max];
   };
   entry entries_[size];
 };

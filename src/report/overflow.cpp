@@ -12,12 +12,12 @@
 //                not stopped, and only the goroutine itself is shown.
 //   [overflow-3] Code that was interrupted inside malloc may hold its locks: then nothing of the
 //                report calls it, and names stay as the linker knows them.
-#include <dlfcn.h>
 #include <cstdlib>
 
 #include "arch/context.hpp"
 #include "base/sanitizer.hpp"
 #include "os/fault.hpp"
+#include "os/loaded.hpp"
 #include "os/memory.hpp"
 #include "os/signals.hpp"
 #include "os/write.hpp"
@@ -45,17 +45,18 @@ struct job {
 
 // One of the innermost frames belongs to whatever provides malloc.
 bool inside_malloc(const sched::goroutine_view& view) noexcept {
-  Dl_info allocator{}, own{};
-  if (dladdr(reinterpret_cast<void*>(&std::malloc), &allocator) == 0 ||
-      dladdr(reinterpret_cast<void*>(&report_stack), &own) == 0 ||
-      allocator.dli_fbase == own.dli_fbase)  // linked statically: not told apart
-    return false;
+  const auto object_of = [](const void* address) {
+    os::loaded_function found;
+    os::find_loaded(reinterpret_cast<std::uintptr_t>(address), found);
+    return found.object;
+  };
+  const void* allocator = object_of(reinterpret_cast<void*>(&std::malloc));
+  if (allocator == nullptr || allocator == object_of(&report_stack))
+    return false;  // linked statically: not told apart
   const void* pcs[16];
   const std::size_t count = innermost_frames(view, pcs, std::size(pcs));
   for (std::size_t i = 0; i < count; ++i) {
-    Dl_info info{};
-    if (dladdr(const_cast<void*>(pcs[i]), &info) != 0 && info.dli_fbase == allocator.dli_fbase)
-      return true;
+    if (object_of(pcs[i]) == allocator) return true;
   }
   return false;
 }
@@ -79,7 +80,7 @@ GORT_LEFT_BY_SWITCH void report_overflow(void* raw) {
     text_sink out(os::stderr_fd);
     sched::goroutine_view own = sched::current_goroutine();
     own.is_current = false;
-    own.from_fault = true;
+    own.in_handler = true;
     own.saved_sp = what.handler_sp;
     print_facts(out, what, own);
     os::exit_after(patience_s, "stack trace unavailable\n", gave_up);

@@ -10,7 +10,7 @@
 #include "os/write.hpp"
 #include "report/crash.hpp"
 #include "report/dump.hpp"
-#include "sched/note.hpp"
+#include "sched/parts/note.hpp"
 
 namespace gort::report {
 
@@ -31,6 +31,7 @@ void reporter_main(void*) {
   constexpr unsigned patience_s = 10;
   constexpr int gave_up = 4;
   os::exit_after(patience_s, "stack trace unavailable\n", gave_up);
+  begin_report();
   {
     text_sink out(os::stderr_fd);
     out << "SIGQUIT: quit\nPC=";
@@ -51,6 +52,8 @@ void reporter_main(void*) {
 }
 
 }  // namespace
+
+bool quit_was_asked() noexcept { return asked.load_relaxed() != 0; }  // a hint
 
 int install_sigquit() noexcept {
   if (!os::quit_is_default()) return 0;

@@ -7,9 +7,10 @@
 
 #include <gort/debug.hpp>
 
+#include "report/names.hpp"
 #include "report/symbolizer.hpp"
 #include "report/text_sink.hpp"
-#include "sched/inspect.hpp"
+#include "sched/gmp/inspect.hpp"
 #include "stack/slots.hpp"
 
 namespace gort::debug {

@@ -1,7 +1,6 @@
 #include "report/symbolizer.hpp"
 
 #include <cxxabi.h>
-#include <dlfcn.h>
 #include <cstdlib>
 #include <cstring>
 #include <string_view>
@@ -9,6 +8,12 @@
 #ifdef GORT_HAVE_LIBBACKTRACE
 #include <backtrace.h>
 #endif
+
+#include <gort/detail/atomic.hpp>
+
+#include "os/loaded.hpp"
+#include "os/mappings.hpp"
+#include "report/names.hpp"
 
 namespace gort::report {
 
@@ -27,64 +32,85 @@ void readable_name(const char* name, char* out) noexcept {
   std::strncpy(out, text, name_bytes_max - 1);
   out[name_bytes_max - 1] = 0;
   if (demangled != nullptr) std::free(demangled);
-  strip_parameters(out);
+  shorten_name(out);
 }
 
+// All symbols of one address: those of inlined calls first, the function that they are in last.
 struct request {
-  void (*f)(const symbol&, void*);
-  void* argument;
+  static constexpr std::size_t symbols_max = 24;
+  struct raw {
+    const char* function;
+    const char* file;
+    int line;
+  };
+  raw found[symbols_max];
+  std::size_t count = 0;
   std::uintptr_t offset = 0;
   const char* symbol_name = nullptr;
-  // One symbol is held back until it is known whether another encloses it.
-  bool pending = false;
-  symbol held{};
-  char names[2][name_bytes_max];
-  int which = 0;
 
   void emit(const char* function, const char* file, int line) noexcept {
-    if (pending) {
-      held.inlined = true;
-      held.offset = 0;
-      f(held, argument);
-    }
-    which = 1 - which;
-    readable_name(function, names[which]);
-    held = symbol{names[which], file, line, offset, false};
-    pending = true;
+    if (count < symbols_max) found[count++] = {function, file, line};
   }
-  // The last one is the function that the code belongs to: its linker name is fully qualified,
-  // where debug information often has just "operator()".
-  void finish() noexcept {
-    if (!pending) return;
-    if (symbol_name != nullptr) {
-      readable_name(symbol_name, names[which]);
-      held.function = names[which];
+  // Of the last one the linker's name is fully qualified, where debug information often has just
+  // "operator()".
+  const char* name_of(std::size_t which) const noexcept {
+    return which + 1 == count && symbol_name != nullptr ? symbol_name : found[which].function;
+  }
+  // Lambdas have a bare name there. What they are of stands in the names of what they are inlined
+  // into: as a template's argument, or it is that function.
+  void name_lambda(std::size_t which, char* out) const noexcept {
+    char outer[name_bytes_max];
+    int more = 0;  // lambdas between it and the one that is named
+    for (std::size_t next = which + 1; next < count; ++next) {
+      readable_name(name_of(next), outer);
+      const bool same_file = found[next].file != nullptr && found[which].file != nullptr &&
+                             std::strcmp(found[next].file, found[which].file) == 0;
+      if (!take_lambda_argument(outer)) {
+        if (same_file) ++more;
+        if (!same_file || is_bare_lambda(outer)) continue;
+      }
+      std::size_t bytes = std::strlen(outer);
+      std::memcpy(out, outer, bytes + 1);
+      constexpr std::string_view one = "::{lambda}";
+      for (; more > 0 && bytes + one.size() < name_bytes_max; --more) {
+        bytes += one.copy(out + bytes, one.size());
+        out[bytes] = 0;
+      }
+      return;
     }
-    f(held, argument);
   }
 };
 
 // The exported functions of shared objects; their path stands in for the file.
 void look_up_exported(request& r, std::uintptr_t pc) noexcept {
-  Dl_info info{};
-  if (dladdr(reinterpret_cast<void*>(pc), &info) == 0) {
-    r.emit(nullptr, nullptr, 0);
-    return;
-  }
-  if (info.dli_sname != nullptr)
-    r.offset = pc + 1 - reinterpret_cast<std::uintptr_t>(info.dli_saddr);
-  r.symbol_name = info.dli_sname;
-  r.emit(info.dli_sname, info.dli_fname, 0);
+  os::loaded_function found;
+  os::find_loaded(pc, found);
+  if (found.name != nullptr) r.offset = pc + 1 - found.begin;
+  r.symbol_name = found.name;
+  r.emit(found.name, found.file, 0);
 }
 
 #ifdef GORT_HAVE_LIBBACKTRACE
 
 void ignore_error(void*, const char*, int) {}
 
+// What libbacktrace knows, as of its first look-up; it synchronizes the rest by itself. Older ones
+// may be in use, and cannot be freed.
+detail::atomic<backtrace_state*> newest_state;
+detail::atomic<std::uint64_t> newest_version;  // of what was loaded then; 0: not known
+detail::atomic<std::uint32_t> states_made;
+
+backtrace_state* make_state() noexcept {
+  return backtrace_create_state(nullptr, 1, ignore_error, nullptr);  // null: no memory
+}
+
 backtrace_state* state() noexcept {
-  // Made once; libbacktrace synchronizes the rest by itself (threaded = 1).
-  static backtrace_state* const made = backtrace_create_state(nullptr, 1, ignore_error, nullptr);
-  return made;  // null: no memory
+  // Acquire pairs with the releases below.
+  if (backtrace_state* made = newest_state.load_acquire(); made != nullptr) return made;
+  backtrace_state* mine = make_state();
+  backtrace_state* expected = nullptr;
+  // Acquire-release: pairs with the loads here and there.
+  return newest_state.cas_acq_rel(expected, mine) ? mine : expected;
 }
 
 void look_up(request& r, std::uintptr_t pc) noexcept {
@@ -107,111 +133,49 @@ void look_up(request& r, std::uintptr_t pc) noexcept {
         return 0;
       },
       ignore_error, &r);
-  if (r.pending) return;
+  if (r.count != 0) return;
   if (r.symbol_name != nullptr)
     r.emit(r.symbol_name, nullptr, 0);
   else
     look_up_exported(r, pc);
 }
 
+void look_at_changes() noexcept {
+  constexpr std::uint32_t states_max = 32;
+  const std::uint64_t version = os::loaded_objects_version();
+  if (newest_version.exchange_relaxed(version) == version) return;
+  if (states_made.fetch_add_relaxed(1) >= states_max) return;
+  if (backtrace_state* made = make_state(); made != nullptr)
+    newest_state.store_release(made);  // pairs with the acquire in state()
+}
+
 #else
 
 void look_up(request& r, std::uintptr_t pc) noexcept { look_up_exported(r, pc); }
+void look_at_changes() noexcept {}
 
 #endif
-
-bool starts_with_any(std::string_view text, const char* const* prefixes, std::size_t n) noexcept {
-  for (std::size_t i = 0; i < n; ++i) {
-    if (text.starts_with(prefixes[i])) return true;
-  }
-  return false;
-}
 
 }  // namespace
 
 void symbolize(const void* return_address, void (*f)(const symbol&, void*),
                void* argument) noexcept {
-  request r{f, argument, 0, nullptr, false, {}, {}, 0};
+  request r;
   look_up(r, reinterpret_cast<std::uintptr_t>(return_address) - 1);
-  r.finish();
+  char name[name_bytes_max];
+  char outermost[name_bytes_max] = {};
+  if (r.count != 0) readable_name(r.name_of(r.count - 1), outermost);
+  for (std::size_t i = 0; i < r.count; ++i) {
+    const bool last = i + 1 == r.count;
+    readable_name(r.name_of(i), name);
+    if (is_bare_lambda(name)) r.name_lambda(i, name);
+    f({name, r.found[i].file, r.found[i].line, last ? r.offset : 0, !last, outermost, r.name_of(i)},
+      argument);
+  }
 }
+
+void refresh_symbols() noexcept { look_at_changes(); }
 
 void use_linker_names(bool yes) noexcept { linker_names = yes; }
-
-void strip_parameters(char* name) noexcept {
-  // The last balanced pair of parentheses that only qualifiers follow is the parameter list; a
-  // function template's return type in front of the name goes too.
-  std::size_t end = std::strlen(name);
-  while (end > 0 && name[end - 1] != ')' && name[end - 1] != '}' && name[end - 1] != '>') --end;
-  if (end == 0 || name[end - 1] != ')') return;
-  int depth = 0;
-  std::size_t at = end;
-  while (at > 0) {
-    --at;
-    if (name[at] == ')') ++depth;
-    if (name[at] == '(' && --depth == 0) break;
-  }
-  constexpr std::string_view call_operator = "operator";
-  const std::string_view before(name, at);
-  if (depth != 0 || at == 0 || before.ends_with(call_operator)) return;
-  name[at] = 0;
-  // A space outside all brackets ends the return type ("void f<int>"); operators keep theirs.
-  int brackets = 0;
-  for (std::size_t i = at; i-- > 0;) {
-    const char c = name[i];
-    if (c == '>' || c == ')' || c == '}' || c == ']') ++brackets;
-    if (c == '<' || c == '(' || c == '{' || c == '[') --brackets;
-    if (c == ' ' && brackets == 0) {
-      if (std::strstr(name, "operator ") == nullptr) std::memmove(name, name + i + 1, at - i);
-      return;
-    }
-  }
-}
-
-bool is_internal(const symbol& s) noexcept {
-  static constexpr const char* const functions[] = {
-      "gort::detail::",
-      "gort::sched::",
-      "gort::report::",
-      "gort::stack::",
-      "gort::arch::",
-      "gort::os::",
-      "gort::go<",
-      "gort::run<",
-      "gort_",
-      "std::__invoke",
-      "std::invoke",
-      "std::apply",
-      "std::__apply",
-      "std::__terminate",
-      "std::terminate",
-      "__cxxabiv1::",
-      "__cxa_",
-      "_Unwind_",
-      "std::__new_allocator",
-      "__gxx_",
-      "std::forward",
-      "std::get",
-  };
-  if (starts_with_any(s.function, functions, sizeof(functions) / sizeof(*functions))) return true;
-  if (s.file == nullptr) return false;
-  // Inlined calls are known by their short names only: judged by where they stand.
-  const std::string_view file(s.file);
-  for (const char* place : {"/include/c++/", "/include/gort/detail/", "/include/gort/go.hpp"}) {
-    if (file.find(place) != file.npos) return true;
-  }
-  static constexpr std::string_view this_file = __FILE__;
-  static constexpr std::string_view sources =
-      this_file.substr(0, this_file.size() - std::string_view("report/symbolizer.cpp").size());
-  const bool ours = file.starts_with(sources) || file.find("/include/gort/") != file.npos;
-  // What is left of ours is the public interface: shown by its full name.
-  const std::string_view function(s.function);
-  return ours && (!function.starts_with("gort::") || function.ends_with("_slow"));
-}
-
-bool is_creator(const symbol& s) noexcept {
-  return !is_internal(s) && (s.file == nullptr || std::string_view(s.file).find("/include/gort/") ==
-                                                      std::string_view::npos);
-}
 
 }  // namespace gort::report

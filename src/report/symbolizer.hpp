@@ -1,8 +1,9 @@
 // From a code address to functions, files and lines.
 //
 // libbacktrace reads the program's own debug information, inlined calls included, without malloc
-// and without locks that a stopped thread could hold. Where it is missing, dladdr(3) knows the
-// exported functions at least.
+// and without locks that a stopped thread could hold. Where it is missing, or an object was loaded
+// after its first use, the exported functions at least are known (os/loaded.hpp). What has been
+// loaded since is found once somebody says that it may wait (refresh_symbols()).
 #pragma once
 
 #include <cstdint>
@@ -15,6 +16,9 @@ struct symbol {
   int line;
   std::uintptr_t offset;  // from the function's start; 0 if unknown
   bool inlined;           // into the next symbol of the same address
+  const char* outermost;  // the last symbol's function
+  const char* linker_name =
+      nullptr;  // as debug information or the symbol table has it; null if unknown
 };
 
 /// Calls f for the function at `pc`, innermost inlined call first. A return address must be given
@@ -22,18 +26,13 @@ struct symbol {
 void symbolize(const void* return_address, void (*f)(const symbol&, void*),
                void* argument) noexcept;
 
+/// Debug information of what was loaded or unloaded since the last look counts from now on. Takes
+/// the dynamic linker's lock, and memory that is not given back: after 32 changes the newest
+/// objects have exported functions only. Not for crash reports.
+void refresh_symbols() noexcept;
+
 /// From now on names stay as the linker knows them: demangling calls malloc, which the interrupted
 /// code may be inside of.
 void use_linker_names(bool yes) noexcept;
-
-/// Removes the parameter list and what follows it, in place: "a::f(int) const" becomes "a::f".
-void strip_parameters(char* name) noexcept;
-
-/// True for frames that a user does not want to see: gort's own, the C++ runtime's.
-bool is_internal(const symbol& s) noexcept;
-
-/// The first symbol of a creation site for which this holds is who started the goroutine. Starting
-/// through a member of the library (wait_group::go): the caller is meant.
-bool is_creator(const symbol& s) noexcept;
 
 }  // namespace gort::report

@@ -1,5 +1,5 @@
-// Where reports write: into memory that somebody else owns, or to a file descriptor through a small
-// buffer. Allocates nothing.
+// Where reports write: into memory that somebody else owns, to a file descriptor through a small
+// buffer, or to a function likewise. Allocates nothing.
 #pragma once
 
 #include <charconv>
@@ -17,6 +17,9 @@ class text_sink {
  public:
   explicit text_sink(std::span<char> room) noexcept : room_(room) {}
   explicit text_sink(int fd) noexcept : room_(buffer_), fd_(fd) {}
+  /// write(argument, piece) is called with one piece after the other until it returns false.
+  text_sink(bool (*write)(void*, std::string_view), void* argument) noexcept
+      : room_(buffer_), write_(write), argument_(argument) {}
   ~text_sink() { flush(); }
   text_sink(const text_sink&) = delete;
   text_sink& operator=(const text_sink&) = delete;
@@ -24,7 +27,7 @@ class text_sink {
   text_sink& operator<<(std::string_view text) noexcept {
     while (!text.empty()) {
       if (used_ == room_.size()) {
-        if (fd_ < 0) return *this;  // cut
+        if (fd_ < 0 && write_ == nullptr) return *this;  // cut
         flush();
       }
       const std::size_t room = room_.size() - used_;
@@ -43,10 +46,19 @@ class text_sink {
   text_sink& hex(const void* p) noexcept { return hex(reinterpret_cast<std::uintptr_t>(p)); }
 
   std::size_t used() const noexcept { return used_; }
+  /// Nobody wants the rest.
+  bool closed() const noexcept { return closed_; }
+  /// All that came through, flushed or not.
+  std::uint64_t written() const noexcept { return flushed_ + used_; }
 
   void flush() noexcept {
-    if (fd_ < 0) return;
-    os::write_all(fd_, room_.data(), used_);
+    if (write_ != nullptr)
+      closed_ = closed_ || (used_ != 0 && !write_(argument_, {room_.data(), used_}));
+    else if (fd_ >= 0)
+      os::write_all(fd_, room_.data(), used_);
+    else
+      return;
+    flushed_ += used_;
     used_ = 0;
   }
 
@@ -60,7 +72,11 @@ class text_sink {
   char buffer_[2048] = {};
   std::span<char> room_;
   std::size_t used_ = 0;
+  std::uint64_t flushed_ = 0;
   int fd_ = -1;
+  bool (*write_)(void*, std::string_view) = nullptr;
+  void* argument_ = nullptr;
+  bool closed_ = false;
 };
 
 }  // namespace gort::report

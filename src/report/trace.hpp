@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 
-#include "sched/inspect.hpp"
+#include "sched/gmp/inspect.hpp"
 
 namespace gort::report {
 

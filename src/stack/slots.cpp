@@ -1,26 +1,52 @@
+// The free slots of a class stand in a table, which is used as a stack with three parts:
+//
+//      0            cold        cold + cooling              free
+//      | no pages   | being given back | warm, last released on top |
+//
+// acquire() takes the top, and from the cold ones only when nothing is warm. Who gives pages back
+// takes the lowest warm ones, as those have been free for longest, and moves the borders.
+//
+// Invariants
+//   [slots-1] All fields are guarded by `lock`, except that for_each() may read `handed_out` and
+//             `chunks` without it: a chunk pointer is written before the count that covers it is
+//             released; and that `warm` is a hint to those without it.
+//   [slots-2] The slots between `cold` and `cold + cooling` belong to the one who gives them back.
+//             Which these are he knows; where in the part each stands does not matter. Nobody else
+//             touches them, and nobody else gives back while `cooling` is not 0.
+//   [slots-3] The table has room for all slots: each chunk ends with its piece of it.
+//
+// Rejected: a list through the free slots themselves (a slot without pages cannot be in it); marks
+// of time in each (the fewest that were free at once during a period say the same).
 #include "stack/slots.hpp"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include <gort/detail/atomic.hpp>
 #include <gort/detail/spin_lock.hpp>
 
 #include "base/sanitizer.hpp"
+#include "os/resident.hpp"
+#include "stack/debugger_fact.hpp"
 
 namespace gort::stack {
+
+constinit detail::atomic<void* (*)(std::size_t) noexcept> chunk_source;
 
 namespace {
 
 constexpr std::size_t chunk_bytes_min = std::size_t{64} << 20;
 constexpr std::size_t chunks_max = 1 << 16;  // 4 TiB of the smallest chunks
 
-// All fields are guarded by `lock`, except that `handed_out` and `chunks` may be read by for_each()
-// without it: a chunk pointer is written before the count that covers it is released.
 struct arena {
   detail::spin_lock lock;
-  void* free_list = nullptr;
-  std::size_t record_bytes = 0;
+  std::size_t free = 0;     // the top of the table of free slots
+  std::size_t cooling = 0;  // [slots-2]
+  std::size_t cold = 0;
+  std::size_t warm_min = 0;                // the fewest that were warm in this period
+  detail::atomic<std::size_t> warm;        // free - cold - cooling
   detail::atomic<std::size_t> handed_out;  // slots ever handed out
   std::size_t guarded = 0;                 // slots that have their guard; handed_out at least
   std::size_t chunk_count = 0;
@@ -34,9 +60,38 @@ struct arena {
 
 arena arenas[size_class_count];
 
-void*& link_of(unsigned size_class, void* slot, std::size_t record_bytes) noexcept {
-  return *reinterpret_cast<void**>(static_cast<char*>(slot) + class_bytes(size_class) -
-                                   record_bytes);
+}  // namespace
+
+// For tools/gdb/gort.py, which knows the sizes of the classes and that a chunk's slots come first.
+extern "C" {
+[[gnu::used]] extern const debugger_fact gort_debugger_slots[] = {
+    {"arenas", arenas},
+    {"arena_count", nullptr, size_class_count},
+    {"arena_bytes", nullptr, sizeof(arena)},
+    {"arena.handed_out", nullptr, offsetof(arena, handed_out)},
+    {"arena.chunks", nullptr, offsetof(arena, chunks)},
+    {"chunk_bytes_min", nullptr, chunk_bytes_min},
+    {},
+};
+}
+
+namespace {
+
+std::size_t slots_bytes(const arena& a, unsigned size_class) noexcept {
+  return a.slots_per_chunk(size_class) * class_bytes(size_class);
+}
+
+// [slots-3]
+void*& free_at(const arena& a, unsigned size_class, std::size_t index) noexcept {
+  const std::size_t per_chunk = a.slots_per_chunk(size_class);
+  char* chunk = static_cast<char*>(a.chunks[index / per_chunk]);
+  return reinterpret_cast<void**>(chunk + slots_bytes(a, size_class))[index % per_chunk];
+}
+
+void count_warm_locked(arena& a) noexcept {
+  const std::size_t warm = a.free - a.cold - a.cooling;
+  a.warm.store_relaxed(warm);  // a hint to others
+  a.warm_min = std::min(a.warm_min, warm);
 }
 
 void* slot_at(const arena& a, unsigned size_class, std::size_t index) noexcept {
@@ -57,6 +112,13 @@ bool guard_next_locked(arena& a, unsigned size_class) noexcept {
   return done != 0;
 }
 
+void* reserve_chunk(std::size_t bytes) noexcept {
+  // Acquire pairs with the release in managed::reserve_range().
+  auto* const source = chunk_source.load_acquire();
+  void* chunk = source == nullptr ? nullptr : source(bytes);
+  return chunk != nullptr ? chunk : os::reserve(bytes);
+}
+
 // The next slot that nobody has had. Called with a.lock held.
 void* fresh_locked(arena& a, unsigned size_class) noexcept {
   const std::size_t index = a.handed_out.load_relaxed();  // written under the lock only
@@ -67,7 +129,7 @@ void* fresh_locked(arena& a, unsigned size_class) noexcept {
       if (a.chunks == nullptr) return nullptr;
     }
     if (a.chunk_count == chunks_max) return nullptr;
-    void* chunk = os::reserve(per_chunk * class_bytes(size_class));
+    void* chunk = reserve_chunk(slots_bytes(a, size_class) + per_chunk * sizeof(void*));
     if (chunk == nullptr) return nullptr;
     a.chunks[a.chunk_count++] = chunk;
   }
@@ -87,22 +149,76 @@ void* fresh_locked(arena& a, unsigned size_class) noexcept {
 void* acquire(unsigned size_class) noexcept {
   arena& a = arenas[size_class];
   detail::spin_guard guard(a.lock);
-  if (void* slot = a.free_list; slot != nullptr) {
-    a.free_list = link_of(size_class, slot, a.record_bytes);
+  if (a.free != a.cold + a.cooling) {
+    void* slot = free_at(a, size_class, --a.free);
+    count_warm_locked(a);
+    return slot;
+  }
+  if (a.cold != 0) {
+    // One that is cooling takes its place [slots-2].
+    void* slot =
+        std::exchange(free_at(a, size_class, a.cold - 1), free_at(a, size_class, a.free - 1));
+    --a.cold;
+    --a.free;
     return slot;
   }
   return fresh_locked(a, size_class);
 }
 
-void release(unsigned size_class, void* const* slots, std::size_t count,
-             std::size_t record_bytes) noexcept {
+void release(unsigned size_class, void* const* slots, std::size_t count) noexcept {
   arena& a = arenas[size_class];
   detail::spin_guard guard(a.lock);
-  a.record_bytes = record_bytes;
-  for (std::size_t i = 0; i < count; ++i) {
-    link_of(size_class, slots[i], record_bytes) = a.free_list;
-    a.free_list = slots[i];
+  for (std::size_t i = 0; i < count; ++i) free_at(a, size_class, a.free++) = slots[i];
+  count_warm_locked(a);
+}
+
+std::size_t surplus(unsigned size_class) noexcept {
+  arena& a = arenas[size_class];
+  detail::spin_guard guard(a.lock);
+  const std::size_t warm = a.warm.load_relaxed();
+  return std::min(std::exchange(a.warm_min, warm), warm);
+}
+
+cooled give_back_free(unsigned size_class, std::size_t count) noexcept {
+  constexpr std::size_t at_once_max = 16;
+  constexpr std::size_t counted_bytes_max = std::size_t{8} << 20;  // of one; to count takes time
+  arena& a = arenas[size_class];
+  void* slots[at_once_max];
+  {
+    detail::spin_guard guard(a.lock);
+    if (a.cooling != 0) return {cooled::how::busy};
+    count = std::min({count, at_once_max, a.free - a.cold});
+    if (count == 0) return {cooled::how::none_left};
+    for (std::size_t i = 0; i < count; ++i) slots[i] = free_at(a, size_class, a.cold + i);
+    a.cooling = count;
+    count_warm_locked(a);
   }
+  cooled out{cooled::how::done};
+  {
+    const os::page_map pages;
+    for (std::size_t i = 0; i < count && out.how == cooled::how::done; ++i) {
+      char* low = static_cast<char*>(slots[i]) + guard_bytes(size_class);
+      char* high = static_cast<char*>(slots[i]) + class_bytes(size_class);
+      const std::size_t bytes = pages.scan(std::max(low, high - counted_bytes_max), high).bytes;
+      if (os::give_back(low, static_cast<std::size_t>(high - low))) {
+        out.stacks += bytes != 0 ? 1 : 0;
+        out.bytes += bytes;
+      } else {
+        out.how = cooled::how::refused;
+      }
+    }
+  }
+  detail::spin_guard guard(a.lock);
+  if (out.how == cooled::how::done) a.cold += a.cooling;
+  a.cooling = 0;
+  count_warm_locked(a);
+  return out;
+}
+
+std::size_t warm_count() noexcept {
+  std::size_t total = 0;
+  for (const arena& a : arenas) total += a.warm.load_relaxed();
+  return total;
 }
 
 void for_each(void (*f)(unsigned, void*, void*), void* argument) noexcept {
@@ -111,6 +227,19 @@ void for_each(void (*f)(unsigned, void*, void*), void* argument) noexcept {
     // Acquire pairs with the release in fresh_locked().
     const std::size_t count = a.handed_out.load_acquire();
     for (std::size_t i = 0; i < count; ++i) f(size_class, slot_at(a, size_class, i), argument);
+  }
+}
+
+void for_each_chunk(void (*f)(std::uintptr_t, std::uintptr_t, void*), void* argument) noexcept {
+  for (unsigned size_class = 0; size_class < size_class_count; ++size_class) {
+    const arena& a = arenas[size_class];
+    const std::size_t per_chunk = a.slots_per_chunk(size_class);
+    // Acquire pairs with the release in fresh_locked().
+    const std::size_t count = a.handed_out.load_acquire();
+    for (std::size_t i = 0; i < count; i += per_chunk) {
+      const auto low = reinterpret_cast<std::uintptr_t>(slot_at(a, size_class, i));
+      f(low, low + slots_bytes(a, size_class), argument);
+    }
   }
 }
 
@@ -130,6 +259,15 @@ std::size_t slot_count() noexcept {
   std::size_t total = 0;
   for (const arena& a : arenas) total += a.handed_out.load_relaxed();  // a statistic
   return total;
+}
+
+std::size_t handed_out(unsigned size_class) noexcept {
+  // Acquire pairs with the release in fresh_locked().
+  return arenas[size_class].handed_out.load_acquire();
+}
+
+void* slot_of(unsigned size_class, std::size_t index) noexcept {
+  return slot_at(arenas[size_class], size_class, index);
 }
 
 }  // namespace gort::stack

@@ -4,15 +4,18 @@
 // not, and never overflows into its neighbor.
 //
 // A slot is a range of one of 33 sizes in a chunk of reserved address space; the lowest pages are
-// the guard, the top holds the owner's record (src/sched/g.hpp) so that an idle goroutine touches
-// one page for both. Slots are recycled, last used first, because their top page is warm.
+// the guard, the top holds the owner's record (src/sched/gmp/g.hpp) so that an idle goroutine
+// touches one page for both. Slots are recycled, last used first, because their top page is warm.
+// Those that were not needed for a while give their pages back.
 //
 //      low                                                            high
 //      | guard | ... untouched ... | frames, growing down | owner record |
 //
 // Invariants
 //   [stack-1] Every slot that was ever handed out has its guard.
-//   [stack-2] A free slot's owner record is dead memory; its first word links the free list.
+//   [stack-2] Nothing in a free slot is needed: its record is dead memory, and may have become
+//   zero.
+//             Which slots are free stands elsewhere (slots.cpp).
 //   [stack-3] Chunks are never unmapped: for_each() may read any record without a lock, and a stale
 //            pointer into a slot reads old data rather than faulting.
 //
@@ -21,10 +24,17 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+
+#include <gort/detail/atomic.hpp>
 
 #include "os/memory.hpp"
 
 namespace gort::stack {
+
+/// Where chunks of slots come from first, if anywhere but from os::reserve(): the managed heap
+/// wants stacks in a range of its own (src/gc/range.cpp). It may return null.
+extern constinit detail::atomic<void* (*)(std::size_t bytes) noexcept> chunk_source;
 
 // Sizes: 16, 24, 32, 48, 64, 96, ... KiB; the last class is 1 GiB.
 constexpr unsigned size_class_count = 33;
@@ -51,11 +61,30 @@ constexpr std::size_t guard_bytes(unsigned size_class) noexcept {
 void* acquire(unsigned size_class) noexcept;
 
 /// Gives `count` slots of one class back.
-void release(unsigned size_class, void* const* slots, std::size_t count,
-             std::size_t record_bytes) noexcept;
+void release(unsigned size_class, void* const* slots, std::size_t count) noexcept;
+
+/// Begins a period: how many free slots with pages were not needed in the one before.
+std::size_t surplus(unsigned size_class) noexcept;
+
+/// Gives back the pages of at most `count` free slots, those first that have been free for longest.
+/// One caller at a time for each class: `busy` otherwise, `refused` if the kernel keeps the pages
+/// (locked memory). A few system calls for each; no lock is held meanwhile.
+struct cooled {
+  enum class how : std::uint8_t { done, none_left, busy, refused } how;
+  std::size_t stacks = 0;
+  std::size_t bytes = 0;
+};
+cooled give_back_free(unsigned size_class, std::size_t count) noexcept;
+
+/// Free slots that may still have pages, in all classes. A hint.
+std::size_t warm_count() noexcept;
 
 /// Calls f for every slot ever handed out, free or not, class by class in address order.
 void for_each(void (*f)(unsigned size_class, void* low, void* argument), void* argument) noexcept;
+
+/// Calls f for every chunk, in no order.
+void for_each_chunk(void (*f)(std::uintptr_t low, std::uintptr_t high, void* argument),
+                    void* argument) noexcept;
 
 /// Goes through the same slots a few at a time.
 struct slot_cursor {
@@ -67,5 +96,8 @@ void* next_slot(slot_cursor& at, unsigned& size_class) noexcept;
 
 /// How many slots exist, in all classes.
 std::size_t slot_count() noexcept;
+/// Of one class; and its low end, for each index below that.
+std::size_t handed_out(unsigned size_class) noexcept;
+void* slot_of(unsigned size_class, std::size_t index) noexcept;
 
 }  // namespace gort::stack

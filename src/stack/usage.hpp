@@ -3,8 +3,8 @@
 // Problem: users must size stacks, and cannot see how much of one was ever used. Looking costs
 // system calls, which a goroutine of 100 ns cannot pay; and a slot's pages tell of all its owners.
 //
-// So a few goroutines are measured (src/sched/stack_sample.cpp chooses them): before such a one
-// begins, its stack is made untouched, so that what is touched at its end was touched by it.
+// So a few goroutines are measured (src/sched/stacks/stack_sample.cpp chooses them): before such a
+// one begins, its stack is made untouched, so that what is touched at its end was touched by it.
 //
 // Invariants
 //   [usage-1] A measured goroutine has its stack from its birth to its end, alone: nobody runs on

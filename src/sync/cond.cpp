@@ -2,22 +2,42 @@
 
 namespace gort {
 
-void cond::enqueue(detail::waiter& self) noexcept {
+void cond::enqueue(in_line& self) noexcept {
   self.owner = detail::current_g();
   detail::spin_guard guard(lock_);
   waiting_.push_back(&self);
 }
 
-void cond::withdraw(detail::waiter& self) noexcept {
+void cond::withdraw(in_line& self) noexcept {
   detail::spin_guard guard(lock_);
   if (self.queued) waiting_.remove(&self);
+}
+
+// Instead of waiting. If somebody has been faster, that wake-up is consumed and meant for another.
+void cond::leave(in_line& self) noexcept {
+  {
+    detail::spin_guard guard(lock_);
+    if (self.queued) {
+      waiting_.remove(&self);
+      return;
+    }
+  }
+  signal();
+}
+
+// Wakes the first; if it has parked: what must be readied. `any`: there was one.
+detail::waiter* cond::pop_parked_locked(bool& any) noexcept {
+  detail::waiter* first = waiting_.pop_claimed();
+  any = first != nullptr;
+  return any && static_cast<in_line*>(first)->wake() ? first : nullptr;
 }
 
 void cond::signal() noexcept {
   detail::waiter* first;
   {
     detail::spin_guard guard(lock_);
-    first = waiting_.pop_claimed();
+    bool any = false;
+    first = pop_parked_locked(any);
   }
   if (first != nullptr) detail::ready(first->owner);
 }
@@ -26,7 +46,9 @@ void cond::broadcast() noexcept {
   detail::waiter_list woken;
   {
     detail::spin_guard guard(lock_);
-    while (detail::waiter* w = waiting_.pop_claimed()) woken.push_back(w);
+    for (bool any = true; any;) {
+      if (detail::waiter* w = pop_parked_locked(any); w != nullptr) woken.push_back(w);
+    }
   }
   while (detail::waiter* w = woken.pop_front()) detail::ready_tail(w->owner);
 }

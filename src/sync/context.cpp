@@ -2,27 +2,33 @@
 // list of its nearest cancellable ancestor.
 //
 // Invariants
-//   [ctx-1] `lock` guards `err`, `cause`, `hooks` and every hook's links while it is in the list.
-//           `err_value` mirrors err for readers without the lock: written once, before the hooks
-//           run.
+//   [ctx-1] `lock` guards `err_value`, `cause`, `hooks` and every hook's links while it is in the
+//           list. The channel `done` is closed under it, with the other two written: who finds it
+//           closed may read them without the lock, and they count for nobody who does not.
 //   [ctx-2] A hook is taken off the list under the lock and then called without it, once. `running`
 //           is set under the lock and cleared after the call; remove_hook() waits for that, so a
 //           hook that is not on the list and not running is nobody's.
 //   [ctx-3] A node holds a reference to its parent, and its hook refers to the node without one:
-//   the
-//           node takes its hook off the parent before it dies.
-//   [ctx-4] canceled() of a child node cancels that node; depth of recursion is the depth of the
-//   tree.
+//           the node takes its hook off the parent before it dies.
+//   [ctx-4] Trees may be deep: neither cancelling nor dropping one recurses. Hooks that are nodes
+//           are not called; their own hooks join the queue of those that are to be told. And who
+//           drops the last reference to a node goes on with its parent.
+//   [ctx-5] Cancelling may run on the scheduler's stack (a deadline): it copies and calls nothing
+//           of the user's.
 //
 // Rejected: a goroutine per child that waits for the parent (what a first version in Go did).
 #include <gort/context.hpp>
 
 #include <string>
+#include <utility>
 
 #include <gort/detail/cancel_hook.hpp>
 #include <gort/detail/spin_hint.hpp>
 #include <gort/detail/timer_node.hpp>
 #include <gort/go.hpp>
+#include <gort/wait_group.hpp>
+
+#include "sync/chan_access.hpp"
 
 namespace gort {
 
@@ -59,49 +65,73 @@ struct context_node : cancel_hook, timer_node, std::enable_shared_from_this<cont
   spin_lock lock;
   atomic<int> err_value;
   std::exception_ptr cause;
+  std::exception_ptr deadline_cause;  // immutable once the timer is armed
   chan<unit> done;
   cancel_hook* hooks = nullptr;
 
   context_node()
-      : cancel_hook([](cancel_hook& self) noexcept {
+      : cancel_hook(&told), timer_node([](timer_node& self, std::int64_t) {
           auto& me = static_cast<context_node&>(self);
-          const context_node& from = *me.parent.node()->canceler;
-          // Ordered by the call: the parent's fields are final.
-          me.cancel(static_cast<context_error>(from.err_value.load_relaxed()), from.cause);
-        }),
-        timer_node([](timer_node& self, std::int64_t) {
-          static_cast<context_node&>(self).cancel(context_error::deadline_exceeded, nullptr);
+          me.cancel(context_error::deadline_exceeded, me.deadline_cause);
         }) {}
 
   ~context_node() {
+    detach();
+    context_ref up = std::move(parent.node_);
+    while (up != nullptr && up.use_count() == 1) {  // [ctx-4]; nobody else can get one from us
+      context_ref(up).reset();  // an acquire of the others' last use, which use_count() is not
+      up->detach();
+      up = std::exchange(up->parent.node_, nullptr);
+    }
+  }
+
+  void detach() noexcept {
     timer_stop(*this);
     leave_parent();
   }
-
   void leave_parent() noexcept { remove_hook(parent, *this); }
 
+  bool is_done() const noexcept { return chan_access::core(done).is_closed(); }
+
+  // As a hook: marks the kind, is not called.
+  static void told(cancel_hook&) noexcept {}
+
   void cancel(context_error why, const std::exception_ptr& with) noexcept {
-    cancel_hook* told = nullptr;
+    cancel_hook* queue = nullptr;
+    cancel_hook** end = &queue;
+    cancel_this(why, with, end);
+    while (queue != nullptr) {
+      cancel_hook& first = *queue;
+      queue = first.next;
+      if (queue == nullptr) end = &queue;
+      if (first.canceled == &told)
+        static_cast<context_node&>(first).cancel_this(why, with, end);
+      else
+        first.canceled(first);
+      first.running.store_release(0);  // pairs with the acquire in remove_hook()
+    }
+  }
+
+ private:
+  // This node alone; its hooks go to the end of the queue.
+  void cancel_this(context_error why, const std::exception_ptr& with, cancel_hook**& end) noexcept {
+    waiter* woken = nullptr;
     {
       spin_guard guard(lock);
       if (err_value.load_relaxed() != 0) return;
       cause = with;
-      // Release pairs with the acquire in context::err() and cause().
-      err_value.store_release(static_cast<int>(why));
-      told = hooks;
-      hooks = nullptr;
-      for (cancel_hook* h = told; h != nullptr; h = h->next) {
-        h->linked = false;
-        h->running.store_relaxed(1);  // under the lock [ctx-2]
+      err_value.store_relaxed(static_cast<int>(why));  // published by the closing [ctx-1]
+      static_cast<void>(chan_access::core(done).close_quietly(woken));
+      *end = std::exchange(hooks, nullptr);
+      for (; *end != nullptr; end = &(*end)->next) {
+        (*end)->linked = false;
+        (*end)->running.store_relaxed(1);  // under the lock [ctx-2]
       }
     }
-    done.close();
-    while (told != nullptr) {
-      cancel_hook* rest = told->next;
-      told->canceled(*told);
-      told->running.store_release(0);  // pairs with the acquire in remove_hook()
-      told = rest;
-    }
+    chan_core::wake(woken);
+    // As in Go: what is over keeps no processor awake. (Most have no timer; one that fires is in no
+    // heap.)
+    if (heap.load_relaxed() != nullptr) timer_stop(*this);
   }
 };
 
@@ -160,8 +190,9 @@ struct after_hook : cancel_hook, std::enable_shared_from_this<after_hook> {
   std::shared_ptr<void> f;
   atomic<std::uint32_t> decided;              // started or stopped
   std::shared_ptr<after_hook> while_pending;  // the context's reference; dropped when decided
+  wait_group pending;                         // until the function has returned or been stopped
 
-  explicit after_hook(const context& c) : cancel_hook(&run), ctx(c) {}
+  explicit after_hook(const context& c) : cancel_hook(&run), ctx(c) { pending.add(1); }
 
   bool decide() noexcept { return decided.exchange_acq_rel(1) == 0; }  // pairs with itself
 
@@ -172,6 +203,10 @@ struct after_hook : cancel_hook, std::enable_shared_from_this<after_hook> {
     go([keep = me.shared_from_this()] {
       remove_hook(keep->ctx, *keep);  // waits until run() has returned
       keep->while_pending.reset();
+      struct at_end {
+        after_hook& hook;
+        ~at_end() { hook.pending.done(); }
+      } end{*keep};
       keep->start(keep->f.get());
     });
   }
@@ -197,7 +232,16 @@ bool stop_after_func(cancel_hook& hook) noexcept {
   if (!me.decide()) return false;
   remove_hook(me.ctx, me);
   me.while_pending.reset();
+  me.pending.done();
   return true;
+}
+
+bool stop_and_wait_after_func(cancel_hook& hook) noexcept {
+  auto& me = static_cast<after_hook&>(hook);
+  const std::shared_ptr<after_hook> keep = me.shared_from_this();
+  if (stop_after_func(hook)) return true;
+  me.pending.wait();
+  return false;
 }
 
 }  // namespace detail
@@ -214,16 +258,14 @@ chan<unit>::receiver context::done() const {
 }
 
 std::error_code context::err() const noexcept {
-  if (node_ == nullptr || node_->canceler == nullptr) return {};
-  // Acquire pairs with the release in cancel().
-  const int value = node_->canceler->err_value.load_acquire();
-  return value == 0 ? std::error_code() : make_error_code(static_cast<context_error>(value));
+  if (node_ == nullptr || node_->canceler == nullptr || !node_->canceler->is_done()) return {};
+  return make_error_code(static_cast<context_error>(node_->canceler->err_value.load_relaxed()));
 }
 
 std::exception_ptr context::cause() const {
   const std::error_code error = err();
   if (!error) return nullptr;
-  if (node_->canceler->cause != nullptr) return node_->canceler->cause;  // final, see err()
+  if (node_->canceler->cause != nullptr) return node_->canceler->cause;  // final [ctx-1]
   return std::make_exception_ptr(std::system_error(error));
 }
 
@@ -239,10 +281,12 @@ const void* context::value_of(const void* key) const noexcept {
 }
 
 void cancel_function::operator()(std::exception_ptr cause) const {
-  if (node_ == nullptr) return;
-  node_->cancel(context_error::canceled, cause);
-  detail::timer_stop(*node_);
-  node_->leave_parent();
+  // A copy: whoever finds the context done may destroy this function, and the context.
+  const detail::context_ref node = node_;
+  if (node == nullptr) return;
+  node->cancel(context_error::canceled, cause);
+  detail::timer_stop(*node);
+  node->leave_parent();
 }
 
 namespace {
@@ -255,8 +299,8 @@ detail::context_ref make_cancelable(const context& parent) {
   if (parent.node() != nullptr) node->deadline = parent.node()->deadline;
   if (!detail::add_hook(parent, *node)) {
     const detail::context_node& from = *parent.node()->canceler;
-    // Acquire pairs with the release in cancel().
-    node->cancel(static_cast<context_error>(from.err_value.load_acquire()), from.cause);
+    // Ordered by the lock, under which add_hook() has seen that it is set.
+    node->cancel(static_cast<context_error>(from.err_value.load_relaxed()), from.cause);
   }
   return node;
 }
@@ -270,12 +314,19 @@ cancelable_context with_cancel(const context& parent) {
 
 cancelable_context with_deadline(const context& parent,
                                  std::chrono::steady_clock::time_point when) {
+  return with_deadline_cause(parent, when, std::exception_ptr());
+}
+
+cancelable_context with_deadline_cause(const context& parent,
+                                       std::chrono::steady_clock::time_point when,
+                                       std::exception_ptr cause) {
   auto node = make_cancelable(parent);
   if (!node->deadline || when < *node->deadline) {
     node->deadline = when;
+    node->deadline_cause = std::move(cause);
     if (when <= std::chrono::steady_clock::now())
-      node->cancel(context_error::deadline_exceeded, nullptr);
-    else if (node->err_value.load_acquire() == 0)  // pairs with the release in cancel()
+      node->cancel(context_error::deadline_exceeded, node->deadline_cause);
+    else if (!node->is_done())  // a hint: what has been cancelled needs no timer
       detail::timer_start(*node, detail::deadline_at(when));
   }
   return {make_context_of(node), cancel_function(node)};

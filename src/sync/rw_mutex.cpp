@@ -1,94 +1,153 @@
 // The slow paths of the readers-writer lock; the protocol is described in <gort/rw_mutex.hpp>.
 #include <gort/rw_mutex.hpp>
 
+#include "sched/gmp/contention.hpp"
+
 namespace gort {
 
-// Lets the first waiting writer in if nobody is in [rw-3]; returns whom to wake.
-detail::g* rw_mutex::admit_writer_locked() noexcept {
-  // Acquire pairs with the readers' release: their sections are over.
-  if (writer_in_ || waiting_writers_.empty() || (state_.load_acquire() & readers) != 0)
-    return nullptr;
-  writer_in_ = true;
-  return waiting_writers_.pop_front()->owner;
+// For the mutex profile: `index` says whether a waiter is counted.
+void rw_mutex::arrive_locked(detail::waiter& who) noexcept {
+  if (!sched::mutex_events_are_wanted()) [[likely]]
+    return;
+  who.index = 1;
+  const std::int64_t now_ns = sched::lock_time_ns();
+  static_cast<sched::lock_wait*>(who.slot)->queued_ns = now_ns;
+  waits_.arrive(now_ns);
 }
 
+void rw_mutex::depart_locked(detail::waiter& who) noexcept {
+  if (who.index != 0) [[unlikely]]
+    waits_.leave();
+}
+
+std::int64_t rw_mutex::charge_locked() noexcept {
+  return waits_.count == 0 ? 0 : waits_.charge(sched::lock_time_ns());
+}
+
+// The caller has added itself to the count while a writer was in or waited.
 void rw_mutex::lock_shared_slow() noexcept {
   detail::waiter self;
-  detail::g* admitted = nullptr;
+  sched::lock_wait wait;
+  self.slot = &wait;
   {
     detail::spin_guard guard(lock_);
-    if ((state_.load_acquire() & writer) == 0) return;  // gone; we are counted already
-    state_.fetch_sub_release(1);                        // out again
-    admitted = admit_writer_locked();
-    self.owner = detail::current_g();
-    waiting_readers_.push_back(&self);
-  }
-  if (admitted != nullptr) detail::ready_tail(admitted);
-  detail::park(detail::wait_reason::sync_rw_mutex_rlock);  // counted in by the waker [rw-4]
-}
-
-void rw_mutex::unlock_shared_slow(std::uint32_t before) {
-  if ((before & readers) == 0) {
-    state_.fetch_add_acq_rel(1);  // as it was
-    detail::throw_runtime_error("sync: RUnlock of unlocked RWMutex");
-  }
-  detail::g* admitted;
-  {
-    detail::spin_guard guard(lock_);
-    admitted = admit_writer_locked();
-  }
-  if (admitted != nullptr) detail::ready(admitted);
-}
-
-void rw_mutex::lock() noexcept {
-  detail::waiter self;
-  {
-    detail::spin_guard guard(lock_);
-    // Acquire pairs with the readers' release.
-    const std::uint32_t before = state_.fetch_or_acq_rel(writer);
-    if (!writer_in_ && waiting_writers_.empty() && (before & readers) == 0) {
-      writer_in_ = true;
+    if (may_enter_ != 0) {  // somebody who came between is let in, why not we [rw-3]
+      --may_enter_;
       return;
     }
     self.owner = detail::current_g();
-    waiting_writers_.push_back(&self);
+    waiting_readers_.push_back(&self);
+    arrive_locked(self);
+    ++queued_readers_;
   }
-  detail::park(detail::wait_reason::sync_rw_mutex_lock);
+  detail::park(detail::wait_reason::sync_rw_mutex_rlock);
+  if (wait.ended_by != nullptr) [[unlikely]]
+    sched::note_lock_wait(wait);
 }
 
-bool rw_mutex::try_lock() noexcept {
-  detail::spin_guard guard(lock_);
-  std::uint32_t free = 0;
-  // Acquire pairs with the release in unlock_shared() and with the last writer's.
-  if (!state_.cas_acquire(free, writer)) return false;
-  writer_in_ = true;
-  return true;
+// The first waiting writer comes in; nobody else is. Returns whom to wake.
+detail::waiter* rw_mutex::let_writer_in_locked() noexcept {
+  detail::waiter* first = waiting_writers_.pop_front();
+  depart_locked(*first);
+  // Relaxed: the writer learns all by lock_ and ready(). Readers may count themselves meanwhile.
+  std::uint64_t seen = state_.load_relaxed();
+  const std::uint64_t still = waiting_writers_.empty() ? 0 : writer_waits;
+  while (!state_.cas_relaxed(seen, (seen & ~any_writer) | writer_in | still)) {
+  }
+  return first;
 }
 
-void rw_mutex::unlock() {
-  detail::waiter_list woken;
+void rw_mutex::unlock_shared_slow() {
+  detail::waiter* admitted = nullptr;
+  std::int64_t delayed_ns = 0;
+  for (;;) {
+    detail::spin_guard guard(lock_);
+    std::uint64_t seen = state_.load_relaxed();
+    const bool waited_for = (seen & any_writer) != 0;
+    if (waited_for ? leaving_ == 0 : seen == 0) {
+      guard.release();
+      detail::throw_runtime_error("sync: RUnlock of unlocked RWMutex");
+    }
+    if (waited_for) {
+      state_.fetch_sub_relaxed(one_reader);  // it is lock_ and ready() that the writer learns by
+      if (--leaving_ == 0) {
+        delayed_ns = charge_locked();
+        admitted = let_writer_in_locked();
+      }
+      break;
+    }
+    // No writer any more? Then it is somebody else's place that is given up.
+    guard.release();
+    if (state_.cas_release(seen, seen - one_reader)) return;  // as in unlock_shared()
+  }
+  if (admitted == nullptr) return;
+  if (delayed_ns != 0) [[unlikely]]
+    static_cast<sched::lock_wait*>(admitted->slot)->ended_by = sched::note_unlocking(delayed_ns);
+  detail::ready(admitted->owner);
+}
+
+void rw_mutex::lock_slow() noexcept {
+  detail::waiter self;
+  sched::lock_wait wait;
+  self.slot = &wait;
   {
     detail::spin_guard guard(lock_);
-    if (!writer_in_) {
-      guard.release();
-      detail::throw_runtime_error("sync: Unlock of unlocked RWMutex");
+    std::uint64_t seen = state_.load_relaxed();
+    for (;;) {
+      // Acquire pairs with the releases of those who left.
+      if (seen == 0) {
+        if (state_.cas_acquire(seen, writer_in)) return;
+      } else if (state_.cas_acquire(seen, seen | writer_waits)) {
+        break;
+      }
     }
-    writer_in_ = false;
-    std::uint32_t admitted = 0;
-    while (detail::waiter* w = waiting_readers_.pop_front()) {
-      woken.push_back(w);
-      ++admitted;
+    if ((seen & any_writer) == 0) leaving_ = seen / one_reader;  // all of them are in
+    self.owner = detail::current_g();
+    waiting_writers_.push_back(&self);
+    arrive_locked(self);
+  }
+  detail::park(detail::wait_reason::sync_rw_mutex_lock);
+  if (wait.ended_by != nullptr) [[unlikely]]
+    sched::note_lock_wait(wait);
+}
+
+void rw_mutex::unlock_slow() {
+  detail::waiter_list woken;
+  std::int64_t delayed_ns;
+  {
+    detail::spin_guard guard(lock_);
+    std::uint64_t seen = state_.load_relaxed();
+    for (;;) {
+      if ((seen & writer_in) == 0) {
+        guard.release();
+        detail::throw_runtime_error("sync: Unlock of unlocked RWMutex");
+      }
+      if (seen == (writer_in | writer_waits)) break;
+      // Release pairs with the acquires in lock_shared() and try_lock().
+      if (state_.cas_release(seen, seen & ~writer_in)) break;
     }
-    // Release pairs with the acquires of those that come in.
-    if (admitted != 0) state_.fetch_add_release(admitted);
-    if (waiting_writers_.empty()) {
-      state_.fetch_and_acq_rel(~writer);
-    } else if (admitted == 0 && (state_.load_acquire() & readers) == 0) {
-      writer_in_ = true;
-      woken.push_back(waiting_writers_.pop_front());
+    delayed_ns = charge_locked();
+    if (const std::uint64_t readers = seen / one_reader; readers != 0) {
+      // They are in, but none knows it yet: nobody can have destroyed this [rw-4].
+      may_enter_ = readers - queued_readers_;
+      queued_readers_ = 0;
+      woken = waiting_readers_;
+      waiting_readers_ = {};
+      for (detail::waiter* each = woken.head; each != nullptr; each = each->next)
+        depart_locked(*each);
+      if ((seen & writer_waits) != 0) leaving_ = readers;
+    } else if (detail::waiter* next = waiting_writers_.head) {
+      let_writer_in_locked();
+      woken.push_back(next);
     }
   }
-  while (detail::waiter* w = woken.pop_front()) detail::ready_tail(w->owner);
+  const void* by = nullptr;
+  if (delayed_ns != 0) [[unlikely]]
+    by = sched::note_unlocking(delayed_ns);
+  while (detail::waiter* w = woken.pop_front()) {
+    if (by != nullptr) static_cast<sched::lock_wait*>(w->slot)->ended_by = by;
+    detail::ready_tail(w->owner);
+  }
 }
 
 }  // namespace gort

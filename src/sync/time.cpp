@@ -7,27 +7,26 @@
 //   [time-2] start, stop and reset of one state are serialized by its mutex; the callback takes no
 //            lock of the state.
 //   [time-3] The channel holds one value. stop() and reset() empty it after the node is disarmed
-//   and
-//            before it is armed again: what is received afterwards belongs to the new time.
+//            and before it is armed again: what is received afterwards belongs to the new time, and
+//            a value taken back is one that nobody has received.
+//   [time-4] Callbacks run on the scheduler's stack. They copy, move and destroy nothing of the
+//            user's: a function lies in an object of its own, and a goroutine calls it.
 #include <gort/time.hpp>
 
 #include <gort/mutex.hpp>
+
+#include "sync/chan_access.hpp"
 
 namespace gort::detail {
 
 struct timer_state : timer_node {
   chan<time_point> channel;  // nil for after_func()
-  void (*start)(void*) = nullptr;
-  void* argument = nullptr;
-  void (*destroy)(void*) = nullptr;
+  std::shared_ptr<timer_function> function;
   std::shared_ptr<timer_state> self;  // after(): keeps itself alive until it fires
   mutex control;
 
   explicit timer_state(fire_function f) : timer_node(f) {}
-  ~timer_state() {
-    timer_stop(*this);
-    if (destroy != nullptr) destroy(argument);
-  }
+  ~timer_state() { timer_stop(*this); }
 };
 
 namespace {
@@ -36,12 +35,23 @@ time_point to_time_point(std::int64_t ns) {
   return time_point(std::chrono::duration_cast<time_point::duration>(std::chrono::nanoseconds(ns)));
 }
 
+// In a goroutine that fire_timer() has counted.
+void call_function(timer_function& f) {
+  struct at_end {
+    timer_function& f;
+    ~at_end() { f.running.done(); }
+  } end{f};
+  f.call();
+}
+
 void fire_timer(timer_node& node, std::int64_t now) {
   auto& state = static_cast<timer_state&>(node);
-  if (state.start != nullptr)
-    state.start(state.argument);
-  else
+  if (state.function != nullptr) {
+    state.function->running.add(1);
+    go([f = state.function] { call_function(*f); });
+  } else {
     static_cast<void>(state.channel.try_send(to_time_point(now)));  // full: the tick is dropped
+  }
 }
 
 void fire_after(timer_node& node, std::int64_t now) {
@@ -71,46 +81,56 @@ void sleep_until_ns(std::int64_t deadline_ns) noexcept {
 }
 
 std::shared_ptr<timer_state> make_timer_state(std::int64_t deadline_ns, std::int64_t period_ns,
-                                              void (*start)(void*), void* argument,
-                                              void (*destroy)(void*)) {
+                                              std::shared_ptr<timer_function> f) {
   auto state = std::make_shared<timer_state>(&fire_timer);
-  if (start == nullptr) state->channel = make_chan<time_point>(1);
-  state->start = start;
-  state->argument = argument;
-  state->destroy = destroy;
+  if (f == nullptr) state->channel = chan_access::make_for_timer<time_point>();
+  state->function = std::move(f);
   timer_start(*state, deadline_ns, period_ns);
   return state;
 }
 
+namespace {
+
+// With `control`. [time-3]
+bool disarm_locked(timer_state& state) noexcept {
+  const bool was_armed = timer_stop(state);
+  const bool taken_back = state.channel && state.channel.try_recv().ready;
+  return was_armed || taken_back;
+}
+
+}  // namespace
+
 bool timer_state_stop(timer_state& state) noexcept {
   state.control.lock();
-  const bool was_armed = timer_stop(state);
-  if (state.channel) state.channel.try_recv();  // [time-3]
+  const bool in_time = disarm_locked(state);
   state.control.unlock();
-  return was_armed;
+  return in_time;
+}
+
+bool timer_state_stop_and_wait(timer_state& state) noexcept {
+  const std::shared_ptr<timer_function> f = state.function;
+  const bool in_time = timer_state_stop(state);
+  if (f != nullptr) f->running.wait();
+  return in_time;
 }
 
 bool timer_state_reset(timer_state& state, std::int64_t deadline_ns, std::int64_t period_ns) {
   state.control.lock();
-  const bool was_armed = timer_stop(state);
-  if (state.channel) state.channel.try_recv();  // [time-3]
+  const bool in_time = disarm_locked(state);
   timer_start(state, deadline_ns, period_ns);
   state.control.unlock();
-  return was_armed;
+  return in_time;
 }
 
 chan<time_point>::receiver timer_state_channel(const timer_state& state) { return state.channel; }
 
-}  // namespace gort::detail
-
-namespace gort {
-
-chan<time_point>::receiver after_ns(std::int64_t duration_ns) {
-  auto state = std::make_shared<detail::timer_state>(&detail::fire_after);
-  state->channel = make_chan<time_point>(1);
+chan<time_point>::receiver after_at(std::int64_t deadline_ns) {
+  auto state = std::make_shared<timer_state>(&fire_after);
+  const chan<time_point>::receiver channel = state->channel =
+      chan_access::make_for_timer<time_point>();
   state->self = state;
-  detail::timer_start(*state, detail::now_ns() + duration_ns);
-  return state->channel;
+  timer_start(*state, deadline_ns);  // it may fire, and be gone, at once
+  return channel;
 }
 
-}  // namespace gort
+}  // namespace gort::detail

@@ -9,7 +9,7 @@ void wait_group::wait_slow() noexcept {
     // Acquire pairs with the release in add().
     std::uint64_t seen = state_.load_acquire();
     for (;;) {
-      if (static_cast<std::int32_t>(seen >> 32) == 0) return;
+      if (counter_of(seen) <= 0) return;
       // The counter is not zero at this swap, so whoever brings it there sees us counted [wg-2].
       if (state_.cas_acq_rel(seen, seen + 1)) break;
     }
@@ -36,6 +36,15 @@ void wait_group::wake_all() noexcept {
     else
       detail::ready_tail(w->owner);
   }
+}
+
+void wait_group::throw_negative() {
+  detail::throw_runtime_error("sync: negative WaitGroup counter");
+}
+
+void wait_group::overflow(std::int32_t n) {
+  state_.fetch_sub_release(static_cast<std::uint64_t>(n) << 32);  // as it was
+  detail::throw_runtime_error("sync: WaitGroup counter overflow");
 }
 
 }  // namespace gort

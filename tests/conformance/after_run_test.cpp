@@ -1,5 +1,5 @@
-// Goroutines that outlive run(): its end does not wait for those in user code. They sleep when they
-// next enter gort, and the next run() finds them where they were.
+// Goroutines that outlive run(): they stand still, those that compute too, and the next run() finds
+// them where they were. One that sleeps in a library's call goes on after it until it enters gort.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -7,6 +7,7 @@
 #include <chrono>
 #include <ctime>
 #include <thread>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -17,6 +18,7 @@
 #include <gort/sync.hpp>
 #include <gort/time.hpp>
 
+#include "base/sanitizer.hpp"
 #include "support/run.hpp"
 
 namespace gort {
@@ -67,28 +69,88 @@ TEST(after_run, one_whose_p_was_taken_sleeps_until_the_next_run) {
   close(pipe[1]);
 }
 
-TEST(after_run, one_that_computes_may_change_gomaxprocs) {
+TEST(after_run, one_that_computes_stands_still_until_the_next_run) {
   detail::atomic<bool> go_on;
-  detail::atomic<bool> has_begun;
+  detail::atomic<bool> is_over;
+  detail::atomic<long> counted;
+  test::with_procs(2, [&] {
+    gort::go([&] {
+      while (!go_on.load_relaxed()) {
+        counted.fetch_add_relaxed(1);
+        // There signals are put off until the thread calls into the C library.
+        if constexpr (base::with_tsan) std::this_thread::sleep_for(1us);
+      }
+      is_over.store_relaxed(true);
+    });
+    while (counted.load_relaxed() == 0) gort::sleep(1ms);
+  });
+  for (int i = 0; i < 3; ++i) {
+    const long before = counted.load_relaxed();
+    std::this_thread::sleep_for(20ms);
+    EXPECT_EQ(counted.load_relaxed(), before);
+    // Stops of a frozen world leave it where it is.
+    const int procs = runtime::gomaxprocs(3 + i);
+    std::vector<char> text(1 << 16);
+    runtime::stack(text, true);
+    runtime::gomaxprocs(procs);
+  }
+  go_on.store_relaxed(true);
+  gort::run([&] {
+    while (!is_over.load_relaxed()) gort::sleep(1ms);
+  });
+}
+
+// One that comes from a call in a frozen world.
+TEST(after_run, one_that_comes_late_may_change_gomaxprocs) {
+  std::array<int, 2> pipe{};
+  ASSERT_EQ(pipe2(pipe.data(), O_CLOEXEC), 0);
   detail::atomic<bool> has_changed;
   detail::atomic<bool> is_over;
   test::with_procs(2, [&] {
+    const std::uint64_t before = debug::read_scheduler_counts().unannounced_blocking;
     gort::go([&] {
-      has_begun.store_relaxed(true);
-      while (!go_on.load_relaxed()) {
-      }
-      const int before = runtime::gomaxprocs(3);
-      runtime::gomaxprocs(before);
+      char c;
+      ASSERT_EQ(read(pipe[0], &c, 1), 1);
+      const int procs = runtime::gomaxprocs(3);
+      runtime::gomaxprocs(procs);
       has_changed.store_relaxed(true);
       runtime::gosched();
       is_over.store_relaxed(true);
     });
-    while (!has_begun.load_relaxed()) gort::sleep(1ms);
+    while (debug::read_scheduler_counts().unannounced_blocking == before) gort::sleep(1ms);
   });
-  go_on.store_relaxed(true);
+  ASSERT_EQ(write(pipe[1], "x", 1), 1);
   wait_until([&] { return has_changed.load_relaxed(); });
   gort::run([&] {
     while (!is_over.load_relaxed()) gort::sleep(1ms);
+  });
+  close(pipe[0]);
+  close(pipe[1]);
+}
+
+// A goroutine that waits for its turn to stop the world when that is frozen must not get it.
+TEST(after_run, nobody_who_stands_still_has_the_turn_to_stop_the_world) {
+  detail::atomic<bool> stop;
+  detail::atomic<int> running;
+  for (int i = 0; i < 100; ++i) {
+    gort::run([&] {
+      if (i == 0) {
+        for (int k = 0; k < 3; ++k) {
+          gort::go([&, k] {
+            running.fetch_add_relaxed(1);
+            for (int n = 1; !stop.load_relaxed(); ++n) runtime::gomaxprocs(1 + (n + k) % 4);
+            running.fetch_sub_relaxed(1);
+          });
+        }
+      }
+      while (running.load_relaxed() < 3) runtime::gosched();
+      gort::sleep(100us);
+    });
+  }
+  gort::run([&] {
+    stop.store_relaxed(true);
+    while (running.load_relaxed() != 0) runtime::gosched();
+    runtime::set_default_gomaxprocs();
   });
 }
 

@@ -19,6 +19,7 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <thread>
 
 #include <gort/blocking.hpp>
 #include <gort/chan.hpp>
@@ -304,6 +305,68 @@ TEST(blocking, one_that_returns_and_computes_shares_the_processor) {
       });
     }
     for (int i = 0; i < 50; ++i) gort::sleep(1ms);
+    stop.store(true, std::memory_order_relaxed);
+    all.wait();
+  });
+}
+
+// Waits until so many threads are parked in place; false: not within half a minute.
+bool in_place_become(std::uint64_t wanted) {
+  for (int i = 0; i < 30'000; ++i) {
+    if (debug::read_scheduler_counts().threads_in_place == wanted) return true;
+    std::this_thread::sleep_for(1ms);
+  }
+  return false;
+}
+
+// f parks, so it begins on one thread and ends on another. Neither is in blocking() afterwards: of
+// goroutines that compute there all but one are parked in place.
+TEST(blocking, announced_ends_with_the_call_wherever_that_ends) {
+  constexpr int hogs = 4;
+  bool bounded = false;
+  std::atomic<bool> stop{false};
+  auto all_compute = make_chan<int>();
+  std::thread watcher([&] {
+    all_compute.recv();
+    bounded = in_place_become(hogs - 1);
+    stop.store(true, std::memory_order_relaxed);
+  });
+  test::with_procs(1, [&] {
+    for (int round = 0; round < 20; ++round) {
+      wait_group all;
+      for (int i = 0; i < 8; ++i) all.go([] { blocking([] { gort::sleep(1ms); }); });
+      all.wait();
+    }
+    wait_group all;
+    for (int i = 0; i < hogs; ++i)
+      all.go([&] {
+        for (std::uint64_t n = 1; !stop.load(std::memory_order_relaxed); ++n)
+          if (n % 1000 == 0) clock::now();
+      });
+    all_compute.close();
+    all.wait();
+  });
+  watcher.join();
+  EXPECT_TRUE(bounded);
+}
+
+TEST(blocking, announced_calls_may_be_nested) {
+  test::with_procs(1, [] {
+    const std::uint64_t before = debug::read_scheduler_counts().preemptions;
+    std::atomic<bool> stop{false};
+    wait_group all;
+    all.go([&] {
+      blocking([&] {
+        blocking([] { runtime::gosched(); });
+        // Still in the outer one, where computing is as good as blocking.
+        for (std::uint64_t n = 1; !stop.load(std::memory_order_relaxed); ++n)
+          if (n % 1000 == 0) clock::now();
+      });
+    });
+    for (int i = 0; i < 50; ++i) gort::sleep(1ms);
+    if (os::fences_running_threads()) {  // else it could never be stopped
+      EXPECT_EQ(debug::read_scheduler_counts().preemptions, before);
+    }
     stop.store(true, std::memory_order_relaxed);
     all.wait();
   });

@@ -181,6 +181,21 @@ TEST(exec, errors_of_the_start) {
 }
 
 // A fresh start: no handler, mask, descriptor or timer slack of ours or of this test's reaches it.
+TEST(exec, what_was_not_started) {
+  run([] {
+    std::error_code error;
+    exec::process none = exec::start(background(), {.program = "/no/such/program"}, error);
+    EXPECT_TRUE(error);
+    EXPECT_THROW(none.wait(error), runtime_error);
+    EXPECT_THROW(none.wait(), runtime_error);
+    EXPECT_THROW(none.pid(), runtime_error);
+    EXPECT_THROW(none.out().read_all(), runtime_error);
+    none.kill(SIGTERM, error);
+    EXPECT_EQ(error, std::errc::no_such_process);
+    EXPECT_THROW(none.kill(), std::system_error);
+  });
+}
+
 TEST(exec, the_program_starts_clean) {
   sigset_t some, before;
   sigemptyset(&some);

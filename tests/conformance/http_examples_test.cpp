@@ -8,6 +8,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,8 @@
 
 #include <gort/net.hpp>
 
+#include "support/go_tool.hpp"
+#include "support/program.hpp"
 #include "support/skip.hpp"
 
 namespace {
@@ -113,6 +116,12 @@ TEST_F(http_examples, demo_answers_what_it_prints_and_ends_by_itself) {
   ASSERT_THAT(at, StartsWith("http://127.0.0.1:"));
   EXPECT_THAT(curl(at + "/"), HasSubstr("/items/42"));
   EXPECT_EQ(curl(at + "/healthz"), "ok\n");
+  EXPECT_THAT(curl(at + "/debug/vars"), HasSubstr("\"memstats\": {"));
+  EXPECT_THAT(curl(at + "/debug/pprof/"), HasSubstr("href=\"profile\""));
+  EXPECT_EQ(curl(at + "/debug/mutex/enable?rate=7"), "set to 7 (prev 0)\n");
+  if (curl(at + "/").find("/metrics") != std::string::npos) {
+    EXPECT_THAT(curl(at + "/metrics"), HasSubstr("\ngo_sched_goroutines_goroutines "));
+  }
   EXPECT_EQ(demo.wait(), 0) << demo.text();
   EXPECT_THAT(demo.text(), HasSubstr("for 5 s (DEMO_SECONDS)\n"));
   EXPECT_THAT(demo.text(), EndsWith("shutting down ...\n"));
@@ -130,6 +139,13 @@ TEST_F(http_examples, demo_serves_until_it_is_interrupted) {
     EXPECT_THAT(curl("-i -X DELETE " + at + "/items/42"), HasSubstr("\r\nAllow: GET, HEAD\r\n"));
     EXPECT_EQ(curl(at + "/work"), "4999999950000000\n");
     EXPECT_EQ(curl("-d body " + at + "/echo"), "body");
+    for (const char* command : {"profile?seconds=5'", "goroutine\n", "mutex; curl -s "})
+      EXPECT_THAT(demo.text(), HasSubstr(at + "/debug/pprof/" + command));
+    EXPECT_THAT(demo.text(),
+                HasSubstr("curl -so gort-trace.out '" + at + "/debug/trace?seconds=5'"));
+    EXPECT_THAT(
+        curl(at + "/debug/pprof/goroutine?debug=1"),
+        HasSubstr("# labels: {\"endpoint\":\"/debug/pprof/goroutine\", \"method\":\"GET\""));
     EXPECT_THAT(curl("-i " + at + "/panic"), StartsWith("HTTP/1.1 500 "));
     // A stream of events ends with the service.
     FILE* stream = popen(("curl -sS -m 30 -N " + at + "/events 2>&1").c_str(), "r");
@@ -159,18 +175,48 @@ TEST_F(http_examples, demo_takes_another_port_if_its_own_is_taken) {
   EXPECT_EQ(demo.wait(), 0);
 }
 
-TEST_F(http_examples, exercise_5_answers) {
+std::string replaced(std::string text, const std::string& from, const std::string& to) {
+  for (std::size_t at = text.find(from); at != text.npos; at = text.find(from, at + to.size()))
+    text.replace(at, from.size(), to);
+  return text;
+}
+
+TEST_F(http_examples, the_commands_that_the_demo_prints_work) {
+  if (gort::test::find_go().empty()) GORT_SKIP("no go");
+  program demo("demo", {"127.0.0.1:0"});
+  const std::string at = demo.base();
+  std::istringstream lines(demo.hear("Ctrl-C\n"));
+  int tried = 0;
+  for (std::string line; std::getline(lines, line);) {
+    const bool command = line.starts_with("  go ") || line.starts_with("  curl ");
+    if (!command || line.find("-http=") != line.npos) continue;  // that one serves pages
+    line = line.substr(0, line.find(" && go tool trace"));
+    line = replaced(replaced(line, "seconds=5", "seconds=1"), "-seconds 5", "-seconds 1");
+    line = replaced(replaced(line, "sleep 5", "sleep 0.1"), "go tool",
+                    gort::test::find_go() + " tool");
+    FILE* work = popen(("curl -sS -m 30 " + at + "/work >/dev/null 2>&1").c_str(), "r");
+    const gort::test::ended got = gort::test::run_shell(
+        "cd /tmp && PPROF_TMPDIR=/tmp/gort-pprof-copies GOTOOLCHAIN=local " + line);
+    if (work != nullptr) pclose(work);
+    EXPECT_EQ(got.status, 0) << line << "\n" << got.text;
+    if (line.find("pprof -top") != line.npos) {
+      EXPECT_TRUE(got.has("Type: ")) << line << "\n" << got.text;
+    }
+    if (line.find("tagfocus") != line.npos) {
+      EXPECT_TRUE(got.has("exercise::busy")) << line << "\n" << got.text;
+    }
+    ++tried;
+  }
+  EXPECT_EQ(tried, 6) << demo.text();
+}
+
+TEST_F(http_examples, exercise_5_answers_as_before_and_serves_profiles) {
   for (const char* side : {"before", "after"}) {
     program service(std::string("05_label_by_middleware_") + side, {"127.0.0.1:0"});
     const std::string at = service.base();
-    for (int i = 0; i < 2; ++i) EXPECT_EQ(curl(at + "/work"), "4999999950000000") << side;
-    const std::string slices = curl(at + "/slices");
-    if (side[0] == 'b') {
-      EXPECT_EQ(slices, "404 page not found\n");
-    } else {
-      EXPECT_THAT(slices, StartsWith("/work GET "));
-      EXPECT_THAT(slices, HasSubstr(" 2 requests"));
-    }
+    EXPECT_EQ(curl(at + "/work"), "4999999950000000") << side;
+    EXPECT_EQ(curl(at + "/report"), "19999999900000000") << side;
+    EXPECT_THAT(curl(at + "/debug/pprof/goroutine?debug=1"), StartsWith("goroutine profile: "));
   }
 }
 

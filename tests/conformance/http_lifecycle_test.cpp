@@ -106,16 +106,6 @@ TEST(http_lifecycle, middleware_is_composition) {
   EXPECT_NE(out.find("X-Mark: a\r\nX-Mark: b\r\n"), out.npos) << out;
 }
 
-TEST(http_lifecycle, context_ends_with_the_handler) {
-  gort::context kept;
-  server s([&](request& r, response_writer&) {
-    kept = r.context();
-    EXPECT_FALSE(kept.err());
-  });
-  answer(s, get + "\r\n");
-  EXPECT_EQ(kept.err(), context_error::canceled);
-}
-
 // --- slow clients
 
 struct slow_row {
@@ -178,7 +168,9 @@ TEST(http_lifecycle, clients_that_dribble_are_timed_out) {
   with_procs(2, [&] {
     server s([](request& r, response_writer& w) { w.write(r.body()); }, o);
     EXPECT_TRUE(dribble(s, "GET / HTTP/1.1\r\n", "A: b\r\n").starts_with(late));
-    EXPECT_TRUE(dribble(s, "", "\r\n").starts_with("HTTP/1.1 40")) << "blank lines only";
+    // Blank lines only: too many of them, or, where they come more slowly, no request at all.
+    const std::string blank = dribble(s, "", "\r\n");
+    EXPECT_TRUE(blank.empty() || blank.starts_with("HTTP/1.1 40")) << blank;
     EXPECT_TRUE(dribble(s, post + "Content-Length: 1000000\r\n\r\n", "x").starts_with(late));
     EXPECT_TRUE(
         dribble(s, post + "Transfer-Encoding: chunked\r\n\r\n", "1\r\nx\r\n").starts_with(late));
@@ -215,6 +207,8 @@ TEST(http_lifecycle, limits_are_on_by_default) {
   EXPECT_EQ(o.max_header_bytes, std::size_t{1} << 20);
   EXPECT_EQ(o.max_body_bytes, std::uint64_t{32} << 20);
   EXPECT_EQ(o.max_connections, 100'000u);
+  EXPECT_EQ(o.max_header_fields, 500u);
+  EXPECT_EQ(o.stack, std::size_t{2} << 20);
 }
 
 TEST(http_lifecycle, clients_that_do_not_read_are_timed_out) {
@@ -323,6 +317,38 @@ TEST(http_lifecycle, shutdown_closes_the_idle_and_waits_for_the_active) {
     EXPECT_NE(out.find("Connection: close\r\n"), out.npos);
     EXPECT_EQ(*stopped.recv(), std::error_code());
     EXPECT_EQ(s.connections(), 0u);
+  });
+}
+
+// An ordinary request is answered as ever, a stream ends in order.
+TEST(http_lifecycle, shutdown_can_end_streams) {
+  with_procs(2, [] {
+    auto stopping = make_chan<unit>();
+    auto entered = make_chan<unit>();
+    auto proceed = make_chan<unit>();
+    server s([&](request& r, response_writer& w) {
+      entered.send({});
+      if (r.path() == "/stream") {
+        event_stream events(w);
+        stopping.recv();
+        events.send({.data = "bye"});
+      } else {
+        proceed.recv();
+        EXPECT_FALSE(r.context().err());
+        w.write("done");
+      }
+    });
+    s.register_on_shutdown([&] { stopping.close(); });
+    s.register_on_shutdown([&] { proceed.close(); });
+    talk streaming(s);
+    streaming.say("GET /stream HTTP/1.1\r\nHost: x\r\n\r\n");
+    talk asking(s);
+    asking.say(get + "\r\n");
+    entered.recv();
+    entered.recv();
+    EXPECT_EQ(s.shutdown(background()), std::error_code());  // for ever, if nobody tells them
+    EXPECT_TRUE(streaming.hear_all().ends_with("data: bye\n\n\r\n0\r\n\r\n"));
+    EXPECT_TRUE(asking.hear_all().ends_with("done"));
   });
 }
 

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <memory>
 #include <random>
 #include <string>
 #include <vector>
@@ -275,7 +276,23 @@ TEST(http_loopback, nothing_is_left_of_connections_that_are_dropped) {
       }
       while (s.serve.connections() != 0) gort::sleep(1ms);
       while (runtime::num_goroutine() > goroutines) gort::sleep(1ms);
-      EXPECT_LE(test::open_sockets(), before);
+      while (test::open_sockets() > before) gort::sleep(1ms);
+    }
+  });
+}
+
+TEST(http_loopback, the_server_may_go_before_serve_has_returned) {
+  with_procs(1, [] {
+    for (const bool is_shut_down : {true, false}) {
+      auto s = std::make_unique<server>([](request&, response_writer&) {});
+      auto returned = make_chan<std::error_code>();
+      go([&s = *s, l = net::listen("127.0.0.1:0"), returned]() mutable {
+        returned.send(s.serve(std::move(l)));
+      });
+      gort::sleep(2ms);
+      EXPECT_FALSE(is_shut_down ? s->shutdown(background()) : std::error_code());
+      s.reset();
+      EXPECT_EQ(*returned.recv(), errc::server_closed);
     }
   });
 }

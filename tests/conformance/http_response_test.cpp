@@ -133,14 +133,118 @@ TEST(http_response, early_hints_come_first) {
       << out;
 }
 
+// RFC 9110 8.6: no Content-Length in what is only informational; nor chunked coding (RFC 9112 6.1).
+TEST(http_response, informational_responses_are_not_framed) {
+  server s([](request&, response_writer& w) {
+    w.header().set("Content-Length", "5");
+    w.header().set("Transfer-Encoding", "chunked");
+    w.header().set("Link", "</a>");
+    w.write_header(status::early_hints);
+    w.write("hello");
+  });
+  const std::string out = without_date(answer(s, get + "\r\n"));
+  EXPECT_TRUE(out.starts_with("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\n"))
+      << out;
+  EXPECT_TRUE(out.ends_with("Content-Length: 5\r\n\r\nhello")) << out;
+}
+
+// Go has it since 1.19. Else the answer to the next request is taken for the answer to this one.
+TEST(http_response, continue_from_a_handler_is_not_the_answer) {
+  server s([](request& r, response_writer& w) {
+    w.write_header(status::continue_);
+    w.write("final " + r.body());
+  });
+  const std::string out = without_date(answer(s, get + "\r\n" + get + "\r\n"));
+  const std::string one =
+      "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\n"
+      "Content-Length: 6\r\n\r\nfinal ";
+  EXPECT_EQ(out, one + one);
+  const std::string expecting =
+      answer(s, post + "Expect: 100-continue\r\nContent-Length: 1\r\n\r\nx");
+  EXPECT_TRUE(expecting.ends_with("final x"));
+  EXPECT_EQ(expecting.find(" 100 "), expecting.rfind(" 100 ")) << "said once is enough";
+}
+
+TEST(http_response, a_length_that_is_no_number_is_none) {
+  for (const char* length : {"abc", "-1", "", "1, 1", "+1", "99999999999999999999"}) {
+    for (const std::size_t size : {0, 3, 5000}) {
+      server_options o;
+      log_lines log;
+      log.install(o);
+      server s(
+          [&](request& r, response_writer& w) {
+            if (r.path() == "/next") return w.write(std::string_view("next"));
+            w.header().set("Content-Length", length);
+            if (size != 0) w.write(std::string(size, 'x'));
+          },
+          o);
+      const std::string out =
+          without_date(answer(s, get + "\r\nGET /next HTTP/1.1\r\nHost: x\r\n\r\n"));
+      const std::string head = out.substr(0, out.find("\r\n\r\n") + 2);
+      const std::string framing = size > 4096 ? "Transfer-Encoding: chunked\r\n"
+                                              : "Content-Length: " + std::to_string(size) + "\r\n";
+      EXPECT_NE(head.find(framing), head.npos) << head;
+      EXPECT_EQ(head.find("Content-Length"), head.rfind("Content-Length"));
+      EXPECT_TRUE(out.ends_with("next")) << out;
+      EXPECT_EQ(log.text, "http: invalid Content-Length of \"" + std::string(length) + "\"\n");
+    }
+  }
+}
+
+// Nobody here speaks the protocol that would follow.
+TEST(http_response, switching_protocols_ends_the_connection) {
+  server s([](request&, response_writer& w) {
+    w.header().set("Connection", "Upgrade");
+    w.write_header(status::switching_protocols);
+  });
+  EXPECT_EQ(without_date(answer(s, get + "\r\n" + get + "\r\n")),
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\r\n");
+}
+
+TEST(http_response, redirects_lead_where_they_say) {
+  server s([](request& r, response_writer& w) { redirect(r, w, r.query_value("to")); });
+  const auto location = [&](const std::string& to, const std::string& path = "/a/b") {
+    const std::string out =
+        answer(s, "HEAD " + path + "?to=" + to + " HTTP/1.1\r\nHost: x\r\n\r\n");
+    const std::size_t at = out.find("Location: ") + 10;
+    return out.substr(at, out.find("\r\n", at) - at);
+  };
+  EXPECT_EQ(location("mailto:a@b"), "mailto:a@b");
+  EXPECT_EQ(location("com.example.app:/done"), "com.example.app:/done");
+  EXPECT_EQ(location("http://h/../x"), "http://h/../x");
+  EXPECT_EQ(location("//h/x"), "//h/x");
+  EXPECT_EQ(location("/x"), "/x");
+  EXPECT_EQ(location("c"), "/a/c");
+  EXPECT_EQ(location("../c%23d/../e"), "/c#d/../e") << "a fragment is no path";
+  EXPECT_EQ(location("1:2"), "/a/1:2") << "no scheme begins with a digit";
+  EXPECT_EQ(location("/c:d"), "/c:d");
+  // A browser takes a backslash for a slash, and passes over blanks before.
+  EXPECT_EQ(location("/\\evil"), "/%5Cevil");
+  EXPECT_EQ(location("\\\\evil"), "/a/%5C%5Cevil");
+  EXPECT_EQ(location("%09//evil"), "/a/%09/evil");
+  EXPECT_EQ(location("/%0D%0AX:y"), "/%0D%0AX:y");
+  EXPECT_EQ(location("/evil", "//b/c"), "/evil");
+}
+
+TEST(http_response, the_mux_answers_for_the_whole_server) {
+  mux m;
+  m.handle("/{folder}/", [](request&, response_writer& w) { w.write("folder"); });
+  server s(m);
+  const std::string out = without_date(answer(s, "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n"));
+  EXPECT_EQ(out, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+  const std::string moved = answer(s, "GET /\\evil.example HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_NE(moved.find("Location: /%5Cevil.example/\r\n"), moved.npos) << moved;
+}
+
 TEST(http_response, fields_cannot_be_smuggled_into_a_response) {
   server s([](request&, response_writer& w) {
     w.header().set("A", "b\r\nSet-Cookie: evil\r\n\r\nbody");
+    w.header().add("B", std::string_view("\v\f\x7f\0\tc", 6));
     EXPECT_THROW(w.header().set("A\r\nB", "c"), std::invalid_argument);
     EXPECT_THROW(w.header().add("", "c"), std::invalid_argument);
   });
   const std::string out = answer(s, get + "\r\n");
-  EXPECT_NE(out.find("A: b  Set-Cookie: evil    body\r\n"), out.npos) << out;
+  EXPECT_NE(out.find("A: b  Set-Cookie: evil    body\r\nB:     \tc\r\n"), out.npos) << out;
 }
 
 TEST(http_response, server_sent_events_arrive_at_once) {

@@ -1,7 +1,5 @@
 // TLS both ways, over in-memory pipes, with certificates made on the spot.
 #include <chrono>
-#include <cstdlib>
-#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -10,7 +8,7 @@
 #include <gort/net.hpp>
 
 #include "http/tls.hpp"
-#include "support/http_world.hpp"
+#include "support/http_certificates.hpp"
 #include "support/run.hpp"
 #include "support/skip.hpp"
 
@@ -19,55 +17,9 @@ namespace {
 
 using namespace std::chrono_literals;
 using test::failure;
+using test::http_tls;
+using test::in;
 using test::with_procs;
-using test::world;
-
-stream::time_point in(std::chrono::nanoseconds time) {
-  return std::chrono::steady_clock::now() + time;
-}
-
-class http_tls : public testing::Test {
- protected:
-  static void SetUpTestSuite() {
-    std::string name = (std::filesystem::temp_directory_path() / "gort-tls-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(name.data()), nullptr);
-    folder_ = name;
-    for (const char* who : {"good", "other"}) {
-      const std::string base = folder_ + "/" + who;
-      const std::string command =
-          "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=" + std::string(who) +
-          " -addext subjectAltName=DNS:" + who + ".example,IP:127.0.0.1 -keyout " + base +
-          ".key -out " + base + ".pem >" + folder_ + "/log 2>&1";
-      if (std::system(command.c_str()) != 0) return;
-    }
-    made_ = true;
-  }
-  static void TearDownTestSuite() { std::filesystem::remove_all(folder_); }
-
-  /// A client whose connections lead to a server that speaks TLS.
-  struct secure_world : world {
-    secure_world(handler h, client_options o) : world(std::move(h), with_dial(std::move(o))) {}
-    client_options with_dial(client_options o) {
-      std::error_code error;
-      const auto config = make_server_tls(folder_ + "/good.pem", folder_ + "/good.key", error);
-      EXPECT_FALSE(error);
-      // `this` is only used later: the members are not there yet.
-      o.dial = [this, config](const context&, const std::string&, std::error_code&) {
-        auto pipe = test::make_pipe();
-        connections.go([this, config, end = pipe.server.release()] {
-          serve.serve_connection(make_tls_server(std::unique_ptr<stream>(end), config, in(60s)));
-        });
-        return std::move(pipe.client);
-      };
-      return o;
-    }
-  };
-
-  static std::string folder_;
-  static bool made_;
-};
-std::string http_tls::folder_;
-bool http_tls::made_ = false;
 
 TEST_F(http_tls, serves_and_verifies) {
   if (!made_) GORT_SKIP("no openssl command");
@@ -213,7 +165,7 @@ TEST_F(http_tls, half_a_record_has_the_time_of_a_header) {
     const auto trusting = make_client_tls({}, false, error);
     ASSERT_FALSE(error);
     server_options limits;
-    limits.read_header_timeout = 20ms;
+    limits.read_header_timeout = 2s;
     limits.idle_timeout = 1h;
     server serve([](request&, response_writer& w) { w.write("ok"); }, limits);
     auto pipe = test::make_pipe();

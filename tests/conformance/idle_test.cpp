@@ -6,8 +6,11 @@
 #include <string>
 #include <thread>
 
+#include <unistd.h>
+
 #include <gtest/gtest.h>
 
+#include <gort/blocking.hpp>
 #include <gort/chan.hpp>
 #include <gort/go.hpp>
 #include <gort/time.hpp>
@@ -31,8 +34,29 @@ std::map<std::string, long> sleeps_of_our_threads() {
   return count;
 }
 
+using namespace std::chrono_literals;
+
+long sum(const std::map<std::string, long>& sleeps) {
+  long all = 0;
+  for (const auto& [name, count] : sleeps) all += count;
+  return all;
+}
+
+// Settled when a whole while has passed without a wake-up; then it must stay so.
+void expect_no_wake_ups() {
+  auto before = sleeps_of_our_threads();
+  for (int tries = 0; tries < 50; ++tries) {
+    std::this_thread::sleep_for(100ms);
+    auto now = sleeps_of_our_threads();
+    if (now == before) break;
+    before = std::move(now);
+  }
+  ASSERT_GE(before.size(), 2u) << "sysmon and an M at least";
+  std::this_thread::sleep_for(1s);
+  EXPECT_EQ(sleeps_of_our_threads(), before);
+}
+
 TEST(idle, no_thread_wakes_up_while_goroutines_wait_and_timers_are_far) {
-  using namespace std::chrono_literals;
   auto gate = make_chan<int>();
   wait_group waiting;
   wait_group begun;  // under ThreadSanitizer that takes seconds
@@ -48,19 +72,53 @@ TEST(idle, no_thread_wakes_up_while_goroutines_wait_and_timers_are_far) {
     });
   }
   begun.wait();
-  // Settled when a whole while has passed without a wake-up; then it must stay so.
-  auto before = sleeps_of_our_threads();
-  for (int tries = 0; tries < 50; ++tries) {
-    std::this_thread::sleep_for(100ms);
-    auto now = sleeps_of_our_threads();
-    if (now == before) break;
-    before = std::move(now);
-  }
-  ASSERT_GE(before.size(), 2u) << "sysmon and an M at least";
-  std::this_thread::sleep_for(1s);
-  EXPECT_EQ(sleeps_of_our_threads(), before);
+  expect_no_wake_ups();
   gate.close();
   waiting.wait();
+}
+
+// sigwait() in a goroutine, for as long as the program lives, is one of these.
+void expect_no_wake_ups_beside_a_call(bool announced) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  wait_group waiting;
+  wait_group begun;
+  begun.add(1);
+  waiting.go([&] {
+    begun.done();
+    char byte;
+    auto wait = [&] { return read(ends[0], &byte, 1); };
+    EXPECT_EQ(announced ? blocking(wait) : wait(), 1);
+  });
+  begun.wait();
+  expect_no_wake_ups();
+  EXPECT_EQ(write(ends[1], "x", 1), 1);
+  waiting.wait();
+  close(ends[0]);
+  close(ends[1]);
+}
+
+TEST(idle, no_thread_wakes_up_beside_a_call_that_was_announced) {
+  expect_no_wake_ups_beside_a_call(true);
+}
+
+TEST(idle, no_thread_wakes_up_beside_a_call_that_was_not_announced) {
+  expect_no_wake_ups_beside_a_call(false);
+}
+
+// 7 here, as Go, and up to 20 where others take the CPU away and sysmon has to look what became of
+// a thread. sysmon's hasty first looks after each tick were 50 more.
+TEST(idle, a_tick_wakes_threads_a_few_times) {
+  wait_group ticking;
+  ticking.go([] {
+    constexpr int ticks = 20, sleeps_max = 35 * ticks;
+    ticker each(100ms);
+    for (int i = 0; i < 3; ++i) each.c().recv();
+    const long before = sum(sleeps_of_our_threads());
+    for (int i = 0; i < ticks; ++i) each.c().recv();
+    EXPECT_LE(sum(sleeps_of_our_threads()) - before, sleeps_max);
+  });
+  ticking.wait();
 }
 
 }  // namespace

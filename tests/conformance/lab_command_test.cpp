@@ -47,7 +47,8 @@ class lab_command : public testing::Test {
   }
 
   ran lab(const std::string& arguments) {
-    return run_shell(gort() + " lab " + arguments + " --programs " + folder_.string());
+    return run_shell("PATH=/nowhere GOROOT= " + gort() + " lab " + arguments +
+                     " --wait 0 --programs " + folder_.string());
   }
 
   std::string log() {
@@ -65,7 +66,8 @@ TEST_F(lab_command, says_its_version_and_lists) {
   EXPECT_THAT(version.text, ContainsRegex("^gort [0-9]+\\.[0-9]+"));
   const ran list = run_shell(gort() + " lab list");
   EXPECT_EQ(list.status, 0);
-  for (const char* line : {" 1  ", " 2  ", " 7  ", " 9  ", "14  "})
+  for (const char* line :
+       {" 1  ", " 2  ", " 3  ", " 5  ", " 7  ", " 8  ", " 9  ", "10  ", "12  ", "14  "})
     EXPECT_THAT(list.text, HasSubstr(line));
 }
 
@@ -104,6 +106,45 @@ TEST_F(lab_command, the_better_of_two_ways_counts) {
   EXPECT_EQ(got.status, 0) << got.text;
   EXPECT_THAT(got.text, HasSubstr("measured: 50% less (errgroup)"));
   EXPECT_THAT(got.text, HasSubstr("pool: elapsed 10% less, peak memory 20.0 to 2.0 MiB"));
+}
+
+TEST_F(lab_command, says_so_where_there_is_less_to_win_than_the_target_asks_for) {
+  const auto before = [&](const char* ideal_ms) {
+    script(
+        "07_bounded_pool_before",
+        R"({"elapsed_ms": 100, "peak_rss_mib": 20, "gomaxprocs": 2, "task_ns": 1, "ideal_ms": )" +
+            std::string(ideal_ms) + "}");
+  };
+  script("07_bounded_pool_after", R"({"elapsed_ms": 90, "peak_rss_mib": 2})");
+  before("75");
+  const ran small = lab("run 7");
+  EXPECT_EQ(small.status, 0) << small.text;
+  EXPECT_THAT(small.text, HasSubstr("; small here\n"));
+  EXPECT_THAT(small.text, HasSubstr("a pool that cost nothing would save 25%"));
+  before("60");
+  const ran large = lab("run 7");
+  EXPECT_EQ(large.status, 1) << large.text;
+  EXPECT_THAT(large.text, HasSubstr("; NOT met\n"));
+}
+
+TEST_F(lab_command, runs_the_twin_in_go_beside_where_go_is_at_hand) {
+  script(
+      "07_bounded_pool_before",
+      R"({"elapsed_ms": 100, "peak_rss_mib": 20, "gomaxprocs": 2, "task_ns": 1, "ideal_ms": 75})");
+  script("07_bounded_pool_after", R"({"elapsed_ms": 90, "peak_rss_mib": 2})");
+  EXPECT_THAT(lab("run 7").text, HasSubstr("Go is not at hand"));
+  // `go build -o PROGRAM SOURCE`: a program that says what a twin says.
+  fs::create_directories(folder_ / "go" / "bin");
+  const fs::path go = folder_ / "go" / "bin" / "go";
+  std::ofstream(go)
+      << "#!/bin/sh\nprintf '#!/bin/sh\\ncase $1 in before) t=400;; *) t=100;; esac\\n"
+         "echo {\\\"elapsed_ms\\\": $t}\\n' > $3\nchmod +x $3\n";
+  fs::permissions(go, fs::perms::owner_all);
+  const ran got = run_shell("GOROOT=" + (folder_ / "go").string() + " " + gort() +
+                            " lab run 7 --wait 0 --programs " + folder_.string());
+  EXPECT_THAT(got.text, HasSubstr("Go in the same rounds: elapsed ms before 400.0, after 100.0: "
+                                  "75% less"))
+      << got.text;
 }
 
 TEST_F(lab_command, a_stack_limit_must_end_it_soon_with_the_report_and_spare_the_good) {
@@ -145,6 +186,84 @@ TEST_F(lab_command, a_leak_that_is_missed_is_not_met) {
   EXPECT_EQ(lab("run 14").status, 2);
 }
 
+TEST_F(lab_command, a_profile_that_cannot_be_sliced_is_not_met) {
+  const auto line = [](const char* percent, const char* slices) {
+    return std::string("{\"cpu_ms\": 900, \"report_percent\": 50, \"sliced_percent\": ") + percent +
+           ", \"slices\": " + slices + "}";
+  };
+  const auto run_with = [&](const std::string& before, const std::string& after) {
+    script("05_label_by_middleware_before", before);
+    script("05_label_by_middleware_after", after);
+    return lab("run 5 --rounds 1");
+  };
+  const ran met = run_with(line("0", "0"), line("98", "3"));
+  EXPECT_EQ(met.status, 0) << met.text;
+  EXPECT_THAT(met.text, HasSubstr("measured: 0%, then 98%; "));
+  EXPECT_THAT(log(), HasSubstr("after measure\n"));
+  EXPECT_EQ(run_with(line("0", "0"), line("80", "3")).status, 1);
+  EXPECT_EQ(run_with(line("0", "0"), line("98", "2")).status, 1);
+  EXPECT_EQ(run_with(line("98", "3"), line("98", "3")).status, 1);
+}
+
+TEST_F(lab_command, the_collector_must_export_dozens_with_histograms) {
+  script("08_official_metrics_before",
+         R"({"families": 1, "histograms": 0, "goroutines": 0, "pauses": 0, "heap_objects": 0, )"
+         R"("stops": 60})");
+  const auto run_with = [&](const char* families, const char* histograms, const char* pauses) {
+    script("08_official_metrics_after",
+           std::string("{\"families\": ") + families + ", \"histograms\": " + histograms +
+               ", \"pauses\": " + pauses +
+               ", \"goroutines\": 1, \"heap_objects\": 1, \"stops\": 0}");
+    return lab("run 8");
+  };
+  const ran met = run_with("90", "7", "1");
+  EXPECT_EQ(met.status, 0) << met.text;
+  EXPECT_THAT(met.text, HasSubstr("measured: 1, then 90; "));
+  EXPECT_EQ(run_with("23", "7", "1").status, 1);
+  EXPECT_EQ(run_with("90", "0", "1").status, 1);
+  EXPECT_EQ(run_with("90", "7", "0").status, 1);
+}
+
+TEST_F(lab_command, a_mutex_profile_on_demand_must_cost_less_and_be_there_on_demand) {
+  script("10_mutex_profile_on_demand_before", R"({"request_us": 9, "standing_percent": 4})");
+  const auto run_with = [&](const char* standing, const char* found) {
+    script("10_mutex_profile_on_demand_after",
+           std::string("{\"request_us\": 9, \"investigating_percent\": 2, \"standing_percent\": ") +
+               standing + ", \"found\": " + found + "}");
+    return lab("run 10 --rounds 1");
+  };
+  const ran met = run_with("0.1", "1");
+  EXPECT_EQ(met.status, 0) << met.text;
+  EXPECT_THAT(met.text, HasSubstr("measured: 4.0%, then 0.1%; "));
+  EXPECT_EQ(run_with("5", "1").status, 1) << "no gain";
+  EXPECT_EQ(run_with("0.1", "0").status, 1) << "nothing found";
+}
+
+TEST_F(lab_command, every_log_line_must_match) {
+  const auto line = [](const char* lines, const char* sets, const char* matched) {
+    return std::string("{\"requests\": 6, \"lines\": ") + lines + ", \"label_sets\": " + sets +
+           ", \"matched\": " + matched + "}";
+  };
+  const auto run_with = [&](const std::string& before, const std::string& after) {
+    script("12_labels_in_log_lines_before", before);
+    script("12_labels_in_log_lines_after", after);
+    return lab("run 12");
+  };
+  const ran met = run_with(line("6", "0", "0"), line("6", "6", "6"));
+  EXPECT_EQ(met.status, 0) << met.text;
+  EXPECT_THAT(met.text, HasSubstr("measured: 0, then 6 of 6; "));
+  EXPECT_EQ(run_with(line("6", "0", "0"), line("6", "6", "5")).status, 1);
+  EXPECT_EQ(run_with(line("6", "0", "0"), line("5", "6", "5")).status, 1);
+  EXPECT_EQ(run_with(line("6", "0", "0"), line("6", "7", "6")).status, 1);
+  EXPECT_EQ(run_with(line("6", "6", "6"), line("6", "6", "6")).status, 1);
+}
+
+TEST_F(lab_command, an_exercise_whose_library_is_missing_is_skipped) {
+  const ran got = lab("run 12");
+  EXPECT_EQ(got.status, 77) << got.text;
+  EXPECT_THAT(got.text, HasSubstr("it is built where there is gort::pprof and spdlog\n"));
+}
+
 TEST_F(lab_command, a_program_that_fails_is_no_measurement) {
   script("02_yield_in_hot_loop_before", R"({"elapsed_ms": 9, "ns_per_iteration": 9})");
   const ran missing = lab("run 2");
@@ -180,7 +299,7 @@ TEST_F(lab_command, skips_and_says_why_where_it_may_not_make_a_cgroup) {
       geteuid() == 0 ? "setpriv --reuid 65534 --regid 65534 --clear-groups " : "";
   if (run_shell(as_nobody + gort() + " --version").status != 0)
     GORT_SKIP("another user cannot run the build's programs");
-  const ran got = run_shell(as_nobody + gort() + " lab run 1");
+  const ran got = run_shell(as_nobody + gort() + " lab run 1 --wait 0");
   EXPECT_EQ(got.status, 77) << got.text;
   EXPECT_THAT(got.text, HasSubstr("SKIPPED: "));
   EXPECT_THAT(got.text, Not(HasSubstr("measured:")));
@@ -189,10 +308,14 @@ TEST_F(lab_command, skips_and_says_why_where_it_may_not_make_a_cgroup) {
 TEST_F(lab_command, a_table_is_no_failure_where_targets_are_missed) {
   for (const char* side : {"before", "after"}) {
     for (const char* name : {"01_right_size_gomaxprocs_", "02_yield_in_hot_loop_",
-                             "07_bounded_pool_", "09_cap_the_stack_"}) {
+                             "07_bounded_pool_", "09_cap_the_stack_", "15_trace_the_storm_"}) {
       script(std::string(name) + side,
-             R"({"elapsed_ms": 9, "ns_per_iteration": 9, "p99_ms": 9, "to_report_ms": 9})");
+             R"({"elapsed_ms": 9, "ns_per_iteration": 9, "p99_ms": 9, "to_report_ms": 9, )"
+             R"("p99_us": 9})");
     }
+    script(std::string("03_metrics_not_memory_statistics_") + side,
+           R"({"stops": 9, "polls": 9, "median_stop_us": 9, "longest_stop_us": 9, )"
+           R"("look_us": 9, "late_p99_us": 9})");
   }
   script("14_leak_check_before", R"({"leaks": 2, "with_creation_site": 2, "elapsed_ms": 9})", 1);
   script("14_leak_check_after", R"({"leaks": 0, "with_creation_site": 0, "elapsed_ms": 3})");

@@ -25,7 +25,7 @@
 #include <gort/time.hpp>
 
 #include "base/sanitizer.hpp"
-#include "sched/g.hpp"
+#include "sched/gmp/g.hpp"
 #include "support/run.hpp"
 
 namespace gort {
@@ -131,14 +131,14 @@ TEST(lock_os_thread, unlock_without_lock_and_overflow_throw) {
       EXPECT_STREQ(e.what(), "gort: unlock_os_thread() without a lock_os_thread()");
     }
     // Nobody calls it so often; set to the brim.
-    detail::current_g()->os_thread_locks = std::numeric_limits<std::uint32_t>::max();
+    detail::current_g()->os_thread_locks.store_relaxed(std::numeric_limits<std::uint32_t>::max());
     try {
       runtime::lock_os_thread();
       ADD_FAILURE();
     } catch (const runtime_error& e) {
       EXPECT_STREQ(e.what(), "LockOSThread nesting overflow");
     }
-    detail::current_g()->os_thread_locks = 0;
+    detail::current_g()->os_thread_locks.store_relaxed(0);
   };
   std::thread(misuse).join();
   run(misuse);

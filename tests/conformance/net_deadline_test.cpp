@@ -56,6 +56,27 @@ TEST_P(net_deadline, passed_before_the_operation) {
   });
 }
 
+// Only the epoch itself means never.
+TEST_P(net_deadline, before_the_epoch_and_beyond_all_clocks) {
+  with_procs(GetParam(), [&] {
+    auto [a, b] = connected_pair();
+    std::error_code error;
+    for (const auto when : {clock::time_point::min(), clock::time_point(-1ns)}) {
+      a.set_read_deadline(when);
+      read_text(a, error);
+      EXPECT_EQ(error, net::errc::timed_out);
+    }
+    for (const auto when : {clock::time_point::max(), clock::time_point::max() - 1ns}) {
+      a.set_deadline(when);
+      go([&b] {
+        gort::sleep(2ms);
+        b.write(bytes_of("x"));
+      });
+      EXPECT_EQ(read_text(a), "x");
+    }
+  });
+}
+
 TEST_P(net_deadline, passes_during_the_operation) {
   with_procs(GetParam(), [&] {
     auto [a, b] = connected_pair();

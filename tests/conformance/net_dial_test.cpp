@@ -67,31 +67,10 @@ namespace {
 using namespace std::chrono_literals;
 using clock = std::chrono::steady_clock;
 using net::endpoint;
+using test::black_hole;
 using test::bytes_of;
 using test::echo_server;
 using test::with_procs;
-
-// Connections to it neither succeed nor fail.
-class black_hole {
- public:
-  explicit black_hole(std::string_view address = "127.0.0.1:0")
-      : listener_(net::listen(address, {.backlog = 1})) {
-    const auto [ctx, cancel] = with_cancel(background());
-    std::error_code error;
-    while (!error && queued_.size() < 10) {
-      net::conn c = net::dial(ctx, where().to_string(), {.timeout = 200ms}, error);
-      if (!error) queued_.push_back(std::move(c));
-    }
-    swallows_ = error == net::errc::timed_out;
-  }
-  bool swallows() const { return swallows_; }
-  endpoint where() const { return listener_.local_endpoint(); }
-
- private:
-  net::listener listener_;
-  std::vector<net::conn> queued_;
-  bool swallows_ = false;
-};
 
 // A port where nobody listens, now.
 endpoint free_port(const char* address = "127.0.0.1:0") {
@@ -238,6 +217,33 @@ TEST_P(net_dial, next_address_is_tried_after_the_stagger) {
     gort::sleep(20ms);
     c.write(bytes_of("hello"));
     EXPECT_EQ(test::read_text(c), "hello");
+  });
+}
+
+// One after the other, and still a silent address does not use up the time of those behind it.
+TEST(net_dial_order, without_a_stagger_each_address_has_a_share_of_the_time) {
+  with_procs(2, [&] {
+    const black_hole hole;
+    if (!hole.swallows()) GORT_SKIP("a full listener does not drop connections here");
+    echo_server server("127.0.0.1:0");
+    const endpoint good = endpoint::parse(server.address());
+    std::error_code error;
+    const auto [ctx, cancel] = with_timeout(background(), 20s);
+    net::conn c;
+    {
+      const auto [own, stop] = with_timeout(ctx, 4s);  // half of it for each
+      c = net::race(own, std::vector{hole.where(), good}, -1ns, error);
+      EXPECT_FALSE(error) << error.message();
+    }
+    const auto [little, stop] = with_timeout(ctx, 60ms);
+    net::race(little, std::vector{hole.where(), hole.where(), hole.where()}, -1ns, error);
+    EXPECT_EQ(error, context_error::deadline_exceeded);
+    net::race(ctx, std::vector{free_port(), free_port()}, -1ns, error);
+    EXPECT_EQ(error, std::errc::connection_refused);
+    // dial() by name: the machine's own two addresses.
+    c = net::dial(background(), ":" + std::to_string(good.port()),
+                  {.timeout = 20s, .stagger = -1ns}, error);
+    EXPECT_FALSE(error) << error.message();
   });
 }
 

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <csignal>
 #include <cstdlib>
 #include <ctime>
 
@@ -36,6 +37,9 @@ TEST(preempt, can_be_turned_off) {
     all.wait();
     EXPECT_EQ(debug::read_scheduler_counts().preemptions, 0U);
   });
+  struct sigaction now {};
+  ASSERT_EQ(sigaction(SIGURG, nullptr, &now), 0);
+  EXPECT_EQ(now.sa_handler, SIG_DFL) << "the signal is the program's";
 }
 
 std::int64_t cpu_ns(clockid_t whose) {

@@ -382,6 +382,7 @@ TEST(preempt, a_stop_of_the_world_while_a_lock_is_wanted_inside_gort) {
 TEST(preempt, ten_thousand_that_compute_use_a_bounded_number_of_threads) {
   test::with_procs(1, [] {
     constexpr int many = base::with_tsan ? 1000 : 10'000;  // TSan has few fibers
+    const std::int64_t threads_max = debug::set_max_threads(256);  // half of them in place
     std::atomic<bool> stop{false};
     std::atomic<int> began{0};
     wait_group all;
@@ -403,6 +404,7 @@ TEST(preempt, ten_thousand_that_compute_use_a_bounded_number_of_threads) {
     stop.store(true, std::memory_order_relaxed);
     all.wait();
     EXPECT_EQ(began.load(std::memory_order_relaxed), many);
+    debug::set_max_threads(threads_max);
   });
 }
 

@@ -5,6 +5,7 @@
 #include <shared_mutex>
 #include <stdexcept>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -22,6 +23,35 @@ using namespace std::chrono_literals;
 using test::in_all;
 using test::message_of;
 using test::with_procs;
+
+// Says when it goes, and takes its time.
+struct held {
+  detail::atomic<int>* gone;
+  explicit held(detail::atomic<int>& g) : gone(&g) {}
+  held(held&& other) noexcept : gone(std::exchange(other.gone, nullptr)) {}
+  ~held() {
+    if (gone == nullptr) return;
+    for (int i = 0; i < 100; ++i) runtime::gosched();
+    gone->fetch_add_release(1);  // pairs with the acquires of who has waited
+  }
+};
+
+TEST(wait_group, what_functions_held_is_gone_when_wait_returns) {
+  test::with_procs(2, [] {
+    detail::atomic<int> gone;
+    {
+      wait_group all;
+      all.go([h = held(gone)] { static_cast<void>(h); });
+      all.go([](const held&) {}, held(gone));
+      all.wait();
+      EXPECT_EQ(gone.load_acquire(), 2);
+    }
+    errgroup group;
+    group.go([h = held(gone)] { static_cast<void>(h); });
+    group.wait();
+    EXPECT_EQ(gone.load_acquire(), 3);
+  });
+}
 
 TEST(semaphore, never_gives_out_more_than_it_has) {
   semaphore units(5);

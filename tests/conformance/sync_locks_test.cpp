@@ -1,4 +1,5 @@
 // What Go's documentation promises of package sync, with goroutines and threads mixed.
+#include <atomic>
 #include <chrono>
 #include <map>
 #include <mutex>
@@ -9,6 +10,8 @@
 
 #include <gtest/gtest.h>
 
+#include <gort/blocking.hpp>
+#include <gort/chan.hpp>
 #include <gort/errgroup.hpp>
 #include <gort/sync.hpp>
 #include <gort/time.hpp>
@@ -276,6 +279,42 @@ TEST(cond, signal_wakes_one_and_broadcast_all) {
     m.lock();
     EXPECT_FALSE(changed.wait_for(m, 1ms));
     m.unlock();
+  });
+}
+
+// Its unlock() waits for something else, and whoever signals comes meanwhile.
+struct lock_that_parks {
+  chan<int> handed_back = make_chan<int>();
+  std::atomic<int> received{0};
+  void lock() noexcept {}
+  void unlock() {
+    runtime::gosched();
+    blocking([] { std::this_thread::sleep_for(1ms); });
+    received.store(handed_back.recv().value_or(-1), std::memory_order_relaxed);
+  }
+};
+
+TEST(cond, a_signal_does_not_end_what_unlock_waits_for) {
+  with_procs(2, [] {
+    for (const bool timed : {false, true}) {
+      lock_that_parks lock;
+      cond changed;
+      wait_group all;
+      all.go([&] {
+        if (timed)
+          EXPECT_TRUE(changed.wait_for(lock, 1min));
+        else
+          changed.wait(lock);
+      });
+      gort::sleep(10ms);  // likely in unlock() by now; if not, there is nothing to see
+      changed.signal();
+      gort::sleep(1ms);
+      lock.handed_back.send(7);
+      while (lock.received.load(std::memory_order_relaxed) == 0) gort::sleep(1ms);
+      EXPECT_EQ(lock.received.load(std::memory_order_relaxed), 7);
+      changed.broadcast();
+      all.wait();
+    }
   });
 }
 

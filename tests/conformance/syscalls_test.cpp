@@ -13,6 +13,7 @@
 
 #include <gtest/gtest.h>
 
+#include <gort/blocking.hpp>
 #include <gort/chan.hpp>
 #include <gort/go.hpp>
 #include <gort/mutex.hpp>
@@ -86,6 +87,7 @@ void work(int times) {
   });
   for (int i = 0; i < times; ++i) {
     all.go([&] { lock.lock(), lock.unlock(); });
+    blocking([] {});  // that one waits for the P
     if (i % 8 == 0) runtime::gosched();
     there.send(i);
     back.recv();

@@ -204,6 +204,57 @@ void exec_and_exit_work() {
             survived);
 }
 
+// Made when the runtime exists: destroyed before all that its start has registered.
+struct objects {
+  timer armed{1h};
+  cancelable_context limited = with_timeout(background(), 1h);
+  net::listener listening = net::listen("127.0.0.1:0");
+  chan<int> full = make_chan<int>(1);
+  ~objects() {
+    (void)full.try_send(1);
+    go([] {});
+    limited.cancel();
+  }
+};
+
+// Static ones, in a child of whichever thread.
+void exit_destroys_them() {
+  static objects made_later;
+  EXPECT_EQ(made_later.full.len(), 0U);
+  for (int i = 0; i < 3; ++i) {
+    const ended child = in_child([] { std::exit(5); });
+    EXPECT_EQ(child.status, 5) << child.text;
+    EXPECT_EQ(child.text, "");
+  }
+}
+
+TEST(fork, exit_in_the_child_destroys_what_is_gort_s) {
+  run([] { exit_destroys_them(); });
+  exit_destroys_them();
+  std::thread(exit_destroys_them).join();
+}
+
+// A destructor that would wait there ends the child, as quietly.
+TEST(fork, exit_in_the_child_waits_for_nothing) {
+  struct waits {
+    chan<int> from;
+    pid_t parent = 0;
+    ~waits() {
+      if (parent != getpid()) from.recv();
+    }
+  };
+  static waits later{make_chan<int>(), getpid()};
+  const auto check = [] {
+    const ended child = in_child([] { std::exit(6); });
+    EXPECT_EQ(child.status, 6) << child.text;
+    EXPECT_EQ(child.text, "");
+  };
+  run(check);
+  check();
+  later.parent = 0;
+  later.from.close();
+}
+
 TEST(fork, exec_and_exit_work_in_the_child) {
   go([] {});
   exec_and_exit_work();

@@ -1,13 +1,20 @@
 // Too many threads: the limit that the program has set, and the one of the system.
 #include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
+#include <ctime>
+#include <filesystem>
 #include <string>
+#include <system_error>
 #include <thread>
+#include <utility>
 
 #include <gtest/gtest.h>
 
@@ -101,6 +108,62 @@ TEST(program, DISABLED_no_more_from_the_system) {
   });
 }
 
+// Those of this user, so that a limit can be set some above.
+rlim_t threads_of_user() {
+  rlim_t count = 0;
+  for (const auto& process : std::filesystem::directory_iterator("/proc")) {
+    struct stat status;
+    if (stat(process.path().c_str(), &status) != 0 || status.st_uid != getuid()) continue;
+    std::error_code gone;
+    for (std::filesystem::directory_iterator each(process.path() / "task", gone), end; each != end;
+         each.increment(gone))
+      ++count;
+  }
+  return count;
+}
+
+std::int64_t own_cpu_ns() {
+  timespec used{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+  return used.tv_sec * std::int64_t{1'000'000'000} + used.tv_nsec;
+}
+
+// Three times as many as there are threads for, each for several slices, then each for ever.
+TEST(program, DISABLED_fewer_threads_than_those_that_compute) {
+  run([] {
+    constexpr uid_t somebody = 65533;  // the limit does not hold for root
+    if (getuid() == 0 && setresuid(somebody, somebody, somebody) != 0) std::abort();
+    rlimit limit{};
+    if (getrlimit(RLIMIT_NPROC, &limit) != 0) std::abort();
+    const rlim_t before = std::exchange(limit.rlim_cur, threads_of_user() + 12);
+    if (setrlimit(RLIMIT_NPROC, &limit) != 0) std::abort();
+    constexpr int many = 36;
+    wait_group all;
+    for (int i = 0; i < many; ++i) {
+      all.go([] {
+        const std::int64_t end_ns = own_cpu_ns() + 60'000'000;
+        while (own_cpu_ns() < end_ns) {
+        }
+      });
+    }
+    all.wait();
+    block_threads(6);  // there are threads for those that block
+
+    limit.rlim_cur = before;
+    if (setrlimit(RLIMIT_NPROC, &limit) != 0) std::abort();
+    std::atomic<int> ran{0};
+    for (int i = 0; i < many; ++i) {
+      all.go([&] {
+        ran.fetch_add(1, std::memory_order_relaxed);
+        while (ran.load(std::memory_order_relaxed) != many) {
+        }
+      });
+    }
+    all.wait();
+    std::puts("all have run");
+  });
+}
+
 struct slow_to_go {
   bool slow = false;
   ~slow_to_go() {
@@ -154,8 +217,8 @@ TEST(threads, deadlocks_of_locked_goroutines_are_noticed) {
     const ended p = run_program(name);
     EXPECT_EQ(p.status, 2) << name << p.text;
     EXPECT_TRUE(
-        p.has("fatal error: all goroutines are asleep - deadlock!\n\ngoroutine 1 [chan "
-              "receive]:\n"))
+        p.has("fatal error: all goroutines are asleep - deadlock!\n\ngoroutine 1 [chan receive, "
+              "locked to thread]:\n"))
         << name << p.text;
   }
   const ended p = run_program("goexit_on_the_main_thread");
@@ -201,6 +264,12 @@ TEST(threads, the_system_s_limit_has_go_s_message_too) {
             "runtime: may need to increase max user processes (ulimit -u)\n"
             "fatal error: newosproc\n"))
       << p.text;
+}
+
+TEST(threads, fewer_than_could_be_in_place_are_made_do_with) {
+  const ended p = run_program("fewer_threads_than_those_that_compute");
+  EXPECT_EQ(p.status, 0) << p.text;
+  EXPECT_TRUE(p.has("all have run")) << p.text;
 }
 
 }  // namespace

@@ -1,16 +1,28 @@
 // Whatever bytes a peer sends: no crash, no sanitizer report, no endless loop, and the same reading
 // of them however they are cut into pieces. The input is read as the requests of a connection, and
 // as a response to the client.
+// And no second reading: what the server takes for a request, a reader written from the RFC takes
+// for the same one, and so does Boost.Beast for its head, where that is there.
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <gort/http.hpp>
 
+#include "http/message_parser.hpp"
+#include "support/http_reference.hpp"
 #include "support/http_streams.hpp"
+
+#if __has_include(<boost/beast/http/parser.hpp>)
+#define GORT_FUZZ_BEAST 1
+#include <boost/beast/http/empty_body.hpp>
+#include <boost/beast/http/parser.hpp>
+#endif
 
 namespace {
 
@@ -107,6 +119,93 @@ void compare(Read read, std::string_view in) {
   }
 }
 
+// The requests that reach a handler, in order. Each body is read before the answer.
+std::vector<std::string> served(std::string_view in) {
+  static std::vector<std::string>* seen;
+  static http::server& server = *[] {
+    http::server_options o;
+    o.max_body_bytes = 0;
+    o.log = [](std::string_view) {};
+    const auto note = [](http::request& r, http::response_writer&) {
+      const std::string head = std::string(r.method()) + ' ' + std::string(r.target()) + ' ';
+      seen->push_back(head + r.body());
+    };
+    return new http::server(note, o);
+  }();
+  std::vector<std::string> out;
+  seen = &out;
+  test::answer(server, in);
+  return out;
+}
+
+// The server may refuse more than the RFC's grammar does (hosts, limits), and never less.
+void check_framing(std::string_view in) {
+  const std::vector<std::string> ours = served(in);
+  const test::reference_reader reference(in);
+  const std::vector<std::string>& theirs = reference.requests();
+  if (ours.size() <= theirs.size() && std::equal(ours.begin(), ours.end(), theirs.begin())) return;
+  for (const auto& text : ours) std::fprintf(stderr, "ours: %s\n", text.c_str());
+  for (const auto& text : theirs) std::fprintf(stderr, "by the RFC: %s\n", text.c_str());
+  std::abort();
+}
+
+#ifdef GORT_FUZZ_BEAST
+namespace beast_http = boost::beast::http;
+
+// Of a request that we take: Beast takes it too and reads the same, apart from what
+// message_parser.hpp says of it.
+void check_head(std::string_view in) {
+  std::string text(in);
+  std::vector<http::field_slices> fields;
+  http::request_parser parser(fields);
+  http::refusal why = http::refusal::none;
+  const std::size_t size = parser.put_head(text, why);
+  if (size == 0) return;
+  const auto text_of = [&](http::slice s) { return s.of(text.data()); };
+  const std::string_view line = std::string_view(text).substr(0, text.find('\r'));
+  if (!line.ends_with(" HTTP/1.0") && !line.ends_with(" HTTP/1.1")) return;
+  for (const auto& f : fields) {
+    // Beast wants these to be lists of its grammar.
+    for (const char* name : {"Connection", "Proxy-Connection", "Upgrade"}) {
+      if (http::equal_fold(text_of(f.name), name)) return;
+    }
+  }
+  beast_http::request_parser<beast_http::empty_body> beast;
+  beast.header_limit(1 << 20);
+  beast.skip(true);
+  boost::beast::error_code error;
+  const std::size_t used = beast.put(boost::asio::const_buffer(text.data(), text.size()), error);
+  bool same =
+      !error && used == size && beast.is_header_done() && beast.chunked() == parser.chunked();
+  if (same) {
+    const auto& message = beast.get();
+    same = std::string_view(message.method_string().data(), message.method_string().size()) ==
+               text_of(parser.method) &&
+           std::string_view(message.target().data(), message.target().size()) ==
+               text_of(parser.target);
+    std::vector<std::string> left;
+    for (const auto& f : message) {
+      left.push_back(std::string(f.name_string()) + ':' + std::string(f.value()));
+    }
+    // Beast keeps fields of one name together.
+    for (const auto& f : fields) {
+      const auto found =
+          std::find(left.begin(), left.end(),
+                    std::string(text_of(f.name)) + ':' + std::string(text_of(f.value)));
+      same &= found != left.end();
+      if (found != left.end()) left.erase(found);
+    }
+    same &= left.empty();
+  }
+  if (same) return;
+  std::fprintf(stderr, "Beast reads it otherwise: %s\n%s\n", error.message().c_str(),
+               text.substr(0, size).c_str());
+  std::abort();
+}
+#else
+void check_head(std::string_view) {}
+#endif
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -114,5 +213,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view in(reinterpret_cast<const char*>(data), size);
   compare(as_requests, in);
   compare(as_response, in);
+  check_framing(in);
+  check_head(in);
   return 0;
 }

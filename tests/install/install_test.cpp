@@ -9,6 +9,8 @@
 
 #include <gtest/gtest.h>
 
+#include "support/skip.hpp"
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -91,6 +93,65 @@ TEST_F(install, pkg_config) {
               " pkg-config --cflags --libs gort) && eval \"'" GORT_CXX "' " +
               quoted(consumer + "/main.cpp") + " -o " + quoted(program) + " $flags\"");
   EXPECT_EQ(shell(quoted(program)).output, says);
+}
+
+TEST_F(install, pkg_config_for_http) {
+  if (!fs::exists(package_config() / "gort-http.pc")) GORT_SKIP("no gort::http in this build");
+  const fs::path program = work_ / "pkg_config_http";
+  EXPECT_RUNS("flags=$(PKG_CONFIG_PATH=" + quoted(package_config()) +
+              " pkg-config --cflags --libs gort-http) && eval \"'" GORT_CXX "' " +
+              quoted(consumer + "/http.cpp") + " -o " + quoted(program) + " $flags\"");
+  EXPECT_EQ(shell(quoted(program)).output, "has a multiplexer\n");
+  EXPECT_EQ(shell(quoted(work_ / "find_package" / "consumer_http")).output, "has a multiplexer\n");
+}
+
+TEST_F(install, pkg_config_for_pprof) {
+  if (!fs::exists(package_config() / "gort-pprof.pc")) GORT_SKIP("no gort::pprof in this build");
+  const fs::path program = work_ / "pkg_config_pprof";
+  EXPECT_RUNS("flags=$(PKG_CONFIG_PATH=" + quoted(package_config()) +
+              " pkg-config --cflags --libs gort-pprof) && eval \"'" GORT_CXX "' " +
+              quoted(consumer + "/pprof.cpp") + " -o " + quoted(program) + " $flags\"");
+  EXPECT_EQ(shell(quoted(program)).output, "packed: yes\n");
+  EXPECT_EQ(shell(quoted(work_ / "find_package" / "consumer_pprof")).output, "packed: yes\n");
+}
+
+TEST_F(install, pkg_config_for_prometheus) {
+  if (!fs::exists(package_config() / "gort-prometheus.pc"))
+    GORT_SKIP("no gort::prometheus in this build");
+  const fs::path program = work_ / "pkg_config_prometheus";
+  EXPECT_RUNS("flags=$(PKG_CONFIG_PATH=" + quoted(package_config()) +
+              " pkg-config --cflags --libs gort-prometheus) && eval \"'" GORT_CXX "' " +
+              quoted(consumer + "/prometheus.cpp") + " -o " + quoted(program) + " $flags\"");
+  EXPECT_EQ(shell(quoted(program)).output, "exported: yes\n");
+  EXPECT_EQ(shell(quoted(work_ / "find_package" / "consumer_prometheus")).output,
+            "exported: yes\n");
+}
+
+std::string build_sanitized(const std::string& prefix, const std::string& build,
+                            const std::string& sanitizer) {
+  return "cmake -G Ninja -S '" + consumer + "' -B " + build +
+         " -DCMAKE_CXX_COMPILER='" GORT_CXX "' -DCMAKE_PREFIX_PATH=" + prefix +
+         " -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS=-fsanitize=" + sanitizer +
+         " && cmake --build " + build + " --target consumer_sanitized";
+}
+
+// This library is not instrumented; the program is.
+TEST_F(install, a_program_with_address_sanitizer) {
+  const fs::path build = work_ / "address";
+  EXPECT_RUNS(build_sanitized(quoted(prefix_), quoted(build), "address,undefined"));
+  for (const char* options : {"", "ASAN_OPTIONS=detect_stack_use_after_return=1 "}) {
+    const outcome ran = shell(options + quoted(build / "consumer_sanitized"));
+    EXPECT_EQ(ran.output, "caught: 1000\n");
+    EXPECT_EQ(ran.status, 0);
+  }
+}
+
+TEST_F(install, a_program_with_thread_sanitizer_is_told_why_not) {
+  const outcome built = shell(build_sanitized(quoted(prefix_), quoted(work_ / "thread"), "thread"));
+  EXPECT_NE(built.status, 0);
+  EXPECT_NE(built.output.find("gort_is_built_without_thread_sanitizer__see_docs_sanitizers_md"),
+            std::string::npos)
+      << built.output;
 }
 
 // A header that compiles only after another one breaks the program that includes it first.

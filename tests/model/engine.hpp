@@ -60,6 +60,7 @@ struct world {
   std::vector<node> path;
   std::string failure;
   std::vector<moved> trace;
+  std::vector<std::pair<const char*, std::size_t>> dead;  // what has been destroyed
 };
 
 inline world*& here() {
@@ -102,6 +103,7 @@ inline void start_threads(world& w, const scenario& what) {
   w.threads.resize(what.threads.size());
   w.failure.clear();
   w.trace.clear();
+  w.dead.clear();
   for (std::size_t i = 0; i < w.threads.size(); ++i) {
     thread_state& t = w.threads[i];
     t.body = what.threads[i];
@@ -246,14 +248,32 @@ inline int self() noexcept { return engine::here() == nullptr ? -1 : engine::her
 
 inline clock& now() noexcept { return engine::mine(*engine::here()).present; }
 
+inline void check_alive(const void* address) noexcept {
+  for (const auto& [from, bytes] : engine::here()->dead) {
+    const auto offset =
+        reinterpret_cast<std::uintptr_t>(address) - reinterpret_cast<std::uintptr_t>(from);
+    check(offset >= bytes, "access to an object that has been destroyed");
+  }
+}
+
 inline void step(const void* address, bool write) noexcept {
-  if (self() >= 0) engine::stop_before(*engine::here(), {address, write, false});
+  if (self() < 0) return;
+  engine::stop_before(*engine::here(), {address, write, false});
+  check_alive(address);
 }
 
 inline void wait_until(const void* address, const std::function<bool()>& ready) noexcept {
   if (self() < 0) return;
   engine::mine(*engine::here()).ready = ready;
   engine::stop_before(*engine::here(), {address, true, true});
+  check_alive(address);
+}
+
+// Taken to depend on everything: the explorer must try it before and after each other's move.
+inline void destroyed(const void* from, std::size_t bytes) noexcept {
+  if (self() < 0) return;
+  engine::stop_before(*engine::here(), {from, true, true});
+  engine::here()->dead.emplace_back(static_cast<const char*>(from), bytes);
 }
 
 inline void futex_wait_on(const void* address,

@@ -8,14 +8,15 @@
 // without missing a failure.
 //
 // Reported, with the schedule step by step: a failed check(), a deadlock (nobody can move), plain
-// data that two threads touch without a happens-before edge between them, more steps than
-// `steps_max`.
+// data that two threads touch without a happens-before edge between them, an access to an atomic
+// that has been destroyed(), more steps than `steps_max`.
 //
 // Limits: values are sequentially consistent (see shim_atomic.hpp); a thread that spins must say
 // what it spins for (wait_until), and is not run before that holds.
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -78,6 +79,9 @@ void wait_until(const void* address, const std::function<bool()>& ready) noexcep
 int self() noexcept;
 /// Ends the execution as failed.
 void check(bool holds, const char* what) noexcept;
+/// From here to the end of the execution each access to an atomic in these bytes is a failure. (The
+/// memory must stay.)
+void destroyed(const void* from, std::size_t bytes) noexcept;
 
 // Happens-before.
 void acquire(const clock& from) noexcept;

@@ -50,6 +50,25 @@ TEST(explorer, finds_a_lost_update) {
   EXPECT_NE(o.report.find("an update was lost"), std::string::npos);
 }
 
+TEST(explorer, finds_an_access_to_what_is_destroyed) {
+  const auto unlock = [](bool looks_again) {
+    return explore([looks_again] {
+      auto word = std::make_shared<atomic<int>>(1);
+      return scenario{{[word, looks_again] {
+                         word->exchange_release(0);
+                         if (looks_again) static_cast<void>(word->load_relaxed());
+                       },
+                       [word] {
+                         if (word->exchange_acquire(1) == 0) destroyed(word.get(), sizeof(*word));
+                       }}};
+    });
+  };
+  EXPECT_FALSE(unlock(false).failed);
+  const outcome o = unlock(true);
+  EXPECT_TRUE(o.failed);
+  EXPECT_NE(o.report.find("has been destroyed"), std::string::npos);
+}
+
 outcome pass_message(bool release) {
   return explore([release] {
     struct shared {

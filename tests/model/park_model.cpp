@@ -9,7 +9,7 @@
 #include "model/engine.hpp"
 #include "model/expect.hpp"
 #include "model/shim_atomic.hpp"
-#include "sched/note.hpp"
+#include "sched/parts/note.hpp"
 
 namespace gort::model {
 namespace {
@@ -39,8 +39,8 @@ TEST(note, each_wake_ends_one_sleep_and_passes_data) {
   }));
 }
 
-// The hand-over of src/sched/schedule.cpp in small: `context` stands for the saved registers, which
-// are plain data; on_cpu says that they are complete [g-2].
+// The hand-over of src/sched/switching/schedule.cpp in small: `context` stands for the saved
+// registers, which are plain data; on_cpu says that they are complete [g-2].
 struct goroutine {
   detail::atomic<std::uint32_t> on_cpu{1};
   detail::atomic<std::uint32_t> readied;  // in a run queue

@@ -8,8 +8,8 @@
 #include "model/engine.hpp"
 #include "model/expect.hpp"
 #include "model/shim_atomic.hpp"
-#include "sched/nursery.hpp"
-#include "sched/runq.hpp"
+#include "sched/parts/nursery.hpp"
+#include "sched/parts/runq.hpp"
 
 namespace gort::model {
 namespace {

@@ -17,7 +17,7 @@ inline g& g_of(int thread) {
   return all[thread + 1];
 }
 g* current_g() noexcept { return &g_of(model::self()); }
-void park(wait_reason) noexcept {
+void park(wait_reason, const awaited*) noexcept {
   g& me = g_of(model::self());
   model::wait_until(me.readied.address(), [&] { return *me.readied.address() == 1; });
   me.readied.exchange_acquire(0);

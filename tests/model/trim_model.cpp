@@ -1,13 +1,14 @@
 // Giving back a parked goroutine's pages while somebody may run it: the protocol of
-// src/sched/stack_trim.hpp. `stack` stands for the pages below the saved stack pointer; dropping
-// them is a write. The barrier of every thread is implied: values here are sequentially consistent.
+// src/sched/stacks/stack_trim.hpp. `stack` stands for the pages below the saved stack pointer;
+// dropping them is a write. The barrier of every thread is implied: values here are sequentially
+// consistent.
 #include <memory>
 
 #include <gtest/gtest.h>
 
 #include "model/engine.hpp"
 #include "model/shim_atomic.hpp"
-#include "sched/stack_trim.hpp"
+#include "sched/stacks/stack_trim.hpp"
 
 namespace gort::model {
 namespace {

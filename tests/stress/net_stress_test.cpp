@@ -12,6 +12,7 @@
 #include <gort/runtime.hpp>
 #include <gort/time.hpp>
 
+#include "base/sanitizer.hpp"
 #include "support/net_support.hpp"
 #include "support/run.hpp"
 #include "support/seed.hpp"
@@ -24,7 +25,8 @@ using clock = std::chrono::steady_clock;
 using test::bytes_of;
 using test::with_procs;
 
-constexpr int connections = 10'000;
+// ThreadSanitizer makes each cost a hundred times as much.
+constexpr int connections = base::with_tsan ? 2'000 : 10'000;
 constexpr int at_a_time = 200;
 
 using choices = std::minstd_rand;

@@ -119,6 +119,37 @@ TEST(stack_giveback, returns_the_pages_of_those_that_wait_and_keeps_their_frames
   });
 }
 
+[[gnu::noinline]] void start_measured(const chan<int>& gate) {
+  go([gate] {
+    auto nothing = [] {};
+    goes_deep(80, 1, nothing);
+    gate.recv();
+  });
+  asm volatile("" ::: "memory");  // or the call would be a jump, and the caller taken for another
+}
+
+TEST(stack_giveback, forgets_nothing_of_what_was_used) {
+  if (!possible()) GORT_SKIP("the kernel has no barrier for all threads of a process");
+  test::with_procs(1, [] {
+    const int before_sampling = debug::set_stack_sampling(1);
+    auto gate = make_chan<int>();
+    const auto before = debug::read_stack_counts();
+    start_measured(gate);
+    const std::int64_t patience_end_ns = os::monotonic_ns() + 60'000'000'000;
+    while (debug::read_stack_counts().given_back_stacks == before.given_back_stacks &&
+           os::monotonic_ns() < patience_end_ns)
+      gort::sleep(5ms);
+    std::size_t mark_bytes = 0;
+    for (const auto& each : debug::stack_usage()) {
+      if (each.created_by.find("start_measured") != std::string::npos)
+        mark_bytes = each.high_water_bytes;
+    }
+    EXPECT_GE(mark_bytes, 80u * 1024);
+    gate.close();
+    debug::set_stack_sampling(before_sampling);
+  });
+}
+
 TEST(stack_giveback, never_takes_what_is_alive) {
   if (!possible()) GORT_SKIP("the kernel has no barrier for all threads of a process");
   for (int procs : {1, 2, 4, 8}) {

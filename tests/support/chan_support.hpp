@@ -103,7 +103,7 @@ inline auto all_settings() {
 template <class T>
 struct chan_peek : detail::chan_handle<T> {
   static detail::chan_core& core(const detail::chan_handle<T>& c) {
-    return *(c.*&chan_peek::body_);
+    return *(c.*&chan_peek::body)();
   }
 };
 struct line_peek : detail::chan_core {

@@ -1,6 +1,7 @@
 // For tests of sockets: texts as bytes, connected pairs, counting descriptors. Loopback only.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <filesystem>
 #include <span>
@@ -9,6 +10,7 @@
 #include <system_error>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -106,6 +108,29 @@ class echo_server {
  private:
   net::listener listener_;
   wait_group all_;
+};
+
+/// Connections to it neither succeed nor fail.
+class black_hole {
+ public:
+  explicit black_hole(std::string_view address = "127.0.0.1:0")
+      : listener_(net::listen(address, {.backlog = 1})) {
+    const auto [ctx, cancel] = with_cancel(background());
+    std::error_code error;
+    while (!error && queued_.size() < 10) {
+      net::conn c =
+          net::dial(ctx, where().to_string(), {.timeout = std::chrono::milliseconds(200)}, error);
+      if (!error) queued_.push_back(std::move(c));
+    }
+    swallows_ = error == net::errc::timed_out;
+  }
+  bool swallows() const { return swallows_; }
+  net::endpoint where() const { return listener_.local_endpoint(); }
+
+ private:
+  net::listener listener_;
+  std::vector<net::conn> queued_;
+  bool swallows_ = false;
 };
 
 /// Open sockets of this process. (Not all descriptors: sysmon has a file open now and then.)

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <regex>
 #include <set>
 #include <string>
@@ -27,9 +28,12 @@ struct finding {
 using findings = std::vector<finding>;
 
 // Ground floor first; a room includes itself and what stands before it.
-inline constexpr std::array<std::string_view, 14> rooms{"base",   "os",   "arch", "record", "stack",
-                                                        "sched",  "sync", "poll", "heap",   "gc",
-                                                        "report", "net",  "http", "ops"};
+inline constexpr std::array<std::string_view, 15> rooms{
+    "base", "os", "arch",   "record", "stack", "sched",      "sync", "poll",
+    "heap", "gc", "report", "net",    "http",  "prometheus", "ops"};
+// The same within sched, whose files all lie on one of these floors.
+inline constexpr std::array<std::string_view, 8> sched_floors{
+    "parts", "gmp", "stacks", "switching", "taking", "world", "threads", "runtime"};
 inline constexpr std::size_t columns_max = 100;
 inline constexpr std::size_t file_lines_max = 400;  // more needs a reason, in the file's first:
 inline constexpr std::size_t reason_within_lines = 40;
@@ -61,6 +65,15 @@ inline std::string included(const line& l) {
 inline std::size_t room_floor(std::string_view path) {
   const std::string_view room = path.substr(0, path.find('/'));
   return static_cast<std::size_t>(std::ranges::find(rooms, room) - rooms.begin());
+}
+
+/// Of a path from sched/ on.
+inline std::size_t sched_floor(std::string_view path) {
+  const std::string_view below = path.substr(std::string_view("sched/").size());
+  const std::size_t slash = below.find('/');
+  if (slash == below.npos) return sched_floors.size();
+  return static_cast<std::size_t>(std::ranges::find(sched_floors, below.substr(0, slash)) -
+                                  sched_floors.begin());
 }
 
 /// The next whole-word occurrence of `word` at or after `from`.
@@ -152,6 +165,14 @@ inline findings check_includes(const source& s) {
       } else if (other > own) {
         report("room " + std::string(rooms[other]) + " stands above " + std::string(rooms[own]) +
                "; move the shared part down, or let the upper room install a hook");
+      } else if (s.in("src/sched/") && name.starts_with("sched/")) {
+        const std::size_t own_floor = sched_floor(s.path.substr(4));
+        const std::size_t other_floor = sched_floor(name);
+        if (own_floor < other_floor && other_floor < sched_floors.size()) {
+          report("floor " + std::string(sched_floors[other_floor]) + " stands above " +
+                 std::string(sched_floors[own_floor]) +
+                 "; move the shared part down, or declare it there and define it above");
+        }
       }
     } else if (s.in("include/") && quoted) {
       // The model checker's twin of the header that holds the atomics, under GORT_MODEL.
@@ -197,6 +218,9 @@ inline findings check_text(const source& s) {
 inline findings check_shape(const source& s) {
   findings out;
   if (!s.is_cpp()) return out;
+  if (s.in("src/sched/") && sched_floor(s.path.substr(4)) == sched_floors.size()) {
+    out.push_back({s.path, 1, "floor", "sched has floors (ARCHITECTURE.md): put it on one"});
+  }
   if (s.lines.size() > file_lines_max) {
     static const std::regex reason("Long file: *[^ ]");
     const std::size_t head = std::min(s.lines.size(), reason_within_lines);
@@ -247,7 +271,8 @@ inline std::string arguments(const source& s, std::size_t i, std::size_t open) {
   return out;
 }
 
-/// Every operation on a std::atomic says its order, in tests and examples too.
+/// Every operation on a std::atomic says its order, in tests and examples too. (A gort::map and a
+/// gc::atomic_ptr have a load() and a store(), too.)
 inline findings check_orders(const source& s) {
   findings out;
   if (!s.is_cpp()) return out;
@@ -255,9 +280,13 @@ inline findings check_orders(const source& s) {
   static const std::regex operation(
       R"((\.|->)(load|store|exchange|test_and_set|fetch_(?:add|sub|or|and|xor)|)"
       R"(compare_exchange_(?:weak|strong))\s*\()");
+  static const std::regex a_map(
+      R"(\b(?:gort::map|gc::atomic_ptr)<.*>\s*&?\s*(\w+)\s*(=|;|\(|,|\)))");
   std::set<std::string> names;
+  std::set<std::string> maps;
   for (const line& l : s.lines) {
     std::smatch m;
+    if (std::regex_search(l.code, m, a_map)) maps.insert(m[1]);
     if (l.code.find("std::atomic<") != l.code.npos && std::regex_search(l.code, m, declared)) {
       names.insert(m[1]);
     }
@@ -272,6 +301,12 @@ inline findings check_orders(const source& s) {
     const std::string& code = s.lines[i].code;
     for (std::sregex_iterator m(code.begin(), code.end(), operation), end; m != end; ++m) {
       const auto open = static_cast<std::size_t>(m->position() + m->length() - 1);
+      auto begin = static_cast<std::size_t>(m->position());
+      const std::size_t end_of_name = begin;
+      while (begin != 0 && (std::isalnum(static_cast<unsigned char>(code[begin - 1])) != 0 ||
+                            code[begin - 1] == '_'))
+        --begin;
+      if (maps.contains(code.substr(begin, end_of_name - begin))) continue;
       if (arguments(s, i, open).find("memory_order") == std::string::npos) {
         report(i, m->str(2));
       }

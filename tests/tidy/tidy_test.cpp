@@ -39,17 +39,24 @@ std::string many_lines(std::size_t n) {
 }
 
 const std::vector<snippet> snippets{
-    {"include", "src/base/a.cpp", "#include \"sched/g.hpp\"\n"},
+    {"include", "src/base/a.cpp", "#include \"sched/gmp/g.hpp\"\n"},
     {"include", "src/sync/a.cpp", "#include \"report/dump.hpp\"\n"},
-    {"include", "src/sched/a.cpp", "#include \"g.hpp\"\n"},
-    {"include", "src/sched/a.cpp", "#include \"../base/g.hpp\"\n"},
-    {"include", "src/sched/a.cpp", "#include \"gort/go.hpp\"\n"},
-    {"include", "include/gort/a.hpp", "#pragma once\n#include \"sched/g.hpp\"\n"},
+    {"include", "src/sched/gmp/a.cpp", "#include \"g.hpp\"\n"},
+    {"include", "src/sched/gmp/a.cpp", "#include \"../base/g.hpp\"\n"},
+    {"include", "src/sched/gmp/a.cpp", "#include \"gort/go.hpp\"\n"},
+    {"include", "include/gort/a.hpp", "#pragma once\n#include \"sched/gmp/g.hpp\"\n"},
     {"include", "examples/exercises/01_a/before.cpp", "#include <gort/detail/park.hpp>\n"},
-    {"include", "tools/gort/a.cpp", "#include \"sched/g.hpp\"\n"},
+    {"include", "tools/gort/a.cpp", "#include \"sched/gmp/g.hpp\"\n"},
     {"", "src/report/a.cpp", "#include \"base/env.hpp\"\n#include \"report/b.hpp\"\n"},
-    {"", "src/sched/a.cpp", "#include <gort/go.hpp>\n// #include \"report/b.hpp\"\n"},
+    {"", "src/sched/gmp/a.cpp", "#include <gort/go.hpp>\n// #include \"report/b.hpp\"\n"},
     {"", "tools/gort/a.cpp", "#include \"table.hpp\"\n#include <gort/go.hpp>\n"},
+    {"include", "src/sched/gmp/a.cpp", "#include \"sched/stacks/b.hpp\"\n"},
+    {"include", "src/sched/threads/a.cpp", "#include \"sched/runtime/b.hpp\"\n"},
+    {"", "src/sched/stacks/a.cpp",
+     "#include \"sched/parts/b.hpp\"\n#include \"sched/stacks/c.hpp\"\n"},
+    {"", "src/sync/a.cpp", "#include \"sched/runtime/b.hpp\"\n"},
+    {"floor", "src/sched/a.cpp", "#include \"sched/runtime/b.hpp\"\n"},
+    {"floor", "src/sched/attic/a.cpp", "int x;\n"},
     {"length", "src/base/a.cpp", std::string(101, '/') + "\n"},
     {"length", "CMakeLists.txt", "#" + std::string(100, 'x') + "\n"},
     {"", "src/base/a.cpp", std::string(100, '/') + "\n"},
@@ -76,16 +83,17 @@ const std::vector<snippet> snippets{
     {"", "src/base/a.cpp", "f();  // NOLINT(bugprone-x): reason\n"},
     {"order", "tests/unit/a.cpp", "int y = n.load();\n"},
     {"order", "tests/unit/a.cpp", "n->store(1);\n"},
+    {"", "tests/unit/a.cpp", "gort::map<int, int> m;\nint y = *m.load(1);\n"},
     {"order", "bench/gort/a.cpp", "n.fetch_add(\n    f(1));\n"},
     {"order", "tests/unit/a.cpp", "std::atomic<int> hits{0};\nvoid f() { ++hits; }\n"},
     {"order", "tests/unit/a.cpp", "std::atomic<int> hits{0};\nvoid f() { hits += 2; }\n"},
     {"", "tests/unit/a.cpp", "int y = n.load(std::memory_order_acquire);\n"},
     {"", "tests/unit/a.cpp", "n.fetch_add(1,\n            std::memory_order_relaxed);\n"},
     {"", "tests/unit/a.cpp", "int hits = 0;\nvoid f() { ++hits; loader.load_all(); }\n"},
-    {"partner", "src/sched/a.cpp", "void f() { ready_.store_release(1); }\n"},
+    {"partner", "src/sched/gmp/a.cpp", "void f() { ready_.store_release(1); }\n"},
     {"partner", "include/gort/a.hpp", "#pragma once\nauto x = p->state.load_acquire();\n"},
-    {"", "src/sched/a.cpp", "// pairs with the load in park()\nready_.store_release(1);\n"},
-    {"", "src/sched/a.cpp", "ready_.store_relaxed(1);\n"},
+    {"", "src/sched/gmp/a.cpp", "// pairs with the load in park()\nready_.store_release(1);\n"},
+    {"", "src/sched/gmp/a.cpp", "ready_.store_relaxed(1);\n"},
 };
 
 TEST(tidy_linter, finds_what_it_should_and_nothing_else) {
@@ -176,7 +184,7 @@ TEST_F(tidy, sees_the_tree) {
   std::set<std::string> paths;
   for (const source& s : tree_) paths.insert(s.path);
   for (const char* path : {"CMakeLists.txt", "Makefile", "include/gort/go.hpp", ".ci/run",
-                           "src/sched/schedule.cpp", "tests/tidy/tidy_test.cpp"}) {
+                           "src/sched/switching/schedule.cpp", "tests/tidy/tidy_test.cpp"}) {
     EXPECT_TRUE(paths.contains(path)) << path;
   }
   EXPECT_GT(paths.size(), 50u);
@@ -227,6 +235,20 @@ TEST_F(tidy, no_header_is_dead) {
     } else if (s.in("include/gort/detail/")) {
       EXPECT_TRUE(reached.contains(s.path.substr(8)))
           << s.path << ": nobody includes it; delete it";
+    }
+  }
+}
+
+TEST_F(tidy, the_floors_of_sched_are_listed_in_their_order) {
+  for (const char* page : {"ARCHITECTURE.md", "HACKING.md"}) {
+    const auto s = std::ranges::find(tree_, page, &source::path);
+    ASSERT_NE(s, tree_.end()) << page;
+    std::string text;
+    for (const line& l : s->lines) text += l.raw + "\n";
+    std::size_t at = text.find("**Floors.**");
+    for (const std::string_view floor : sched_floors) {
+      if (at != text.npos) at = text.find("`" + std::string(floor) + "/`", at);
+      EXPECT_NE(at, text.npos) << page << ": " << floor << ", in the order of tests/tidy/rules.hpp";
     }
   }
 }

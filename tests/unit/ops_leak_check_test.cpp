@@ -99,6 +99,10 @@ TEST(parse_goroutines, survives_a_cut_and_nonsense) {
   EXPECT_THAT(gort::ops::parse_goroutines("\n\n\n"), IsEmpty());
   EXPECT_THAT(gort::ops::parse_goroutines("goroutine "), IsEmpty());
   EXPECT_THAT(gort::ops::parse_goroutines("goroutine x [running]:\n"), IsEmpty());
+  const auto named =
+      gort::ops::parse_goroutines("goroutine 3 [sleep, 2 minutes] {name: a}:\nf(...)\n");
+  ASSERT_EQ(named.size(), 1u);
+  EXPECT_EQ(named[0].state, "sleep");
   EXPECT_THAT(gort::ops::parse_goroutines("goroutine 1 ]: [\n"), IsEmpty());
   EXPECT_THAT(gort::ops::parse_goroutines("fatal error: no\n\nexit status 2\n"), IsEmpty());
   const auto cut = gort::ops::parse_goroutines("goroutine 3 [sleep]:\nf()\n\t");

@@ -130,7 +130,7 @@ TEST(poll_descriptor, event_before_the_wait_is_not_lost) {
 TEST(poll_descriptor, event_is_not_lost_to_a_deadline_just_behind_it) {
   with_procs(1, [] {
     pair p;
-    p.a->quick_reads = true;
+    p.a->quick_reads.store_relaxed(true);
     {
       operation op(p.a, &descriptor::read);
       op.note_read(2, 1);  // the queue is empty

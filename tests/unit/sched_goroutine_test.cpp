@@ -16,9 +16,15 @@ namespace {
 using test::gathering;
 using test::with_procs;
 
+int plain_function() { return 8; }
+void empty_function() {}
+
 TEST(goroutine, run_returns_what_the_function_returns) {
   EXPECT_EQ(run([] { return 7; }), 7);
   EXPECT_EQ(run([] {}), 0);
+  EXPECT_EQ(run(plain_function), 8);
+  EXPECT_EQ(run(&plain_function), 8);
+  EXPECT_EQ(run(empty_function), 0);
 }
 
 TEST(goroutine, the_main_one_has_number_1_and_others_differ) {

@@ -11,10 +11,10 @@
 
 #include "base/sanitizer.hpp"
 #include "os/memory.hpp"
-#include "sched/inspect.hpp"
-#include "sched/trim.hpp"
-#include "support/skip.hpp"
+#include "sched/gmp/inspect.hpp"
+#include "sched/stacks/trim.hpp"
 #include "support/run.hpp"
+#include "support/skip.hpp"
 
 namespace gort {
 namespace {

@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <thread>
 
@@ -12,10 +13,11 @@
 #include <gort/debug.hpp>
 #include <gort/detail/atomic.hpp>
 #include <gort/go.hpp>
+#include <gort/runtime.hpp>
 #include <gort/time.hpp>
 #include <gort/wait_group.hpp>
 
-#include "sched/schedule.hpp"
+#include "sched/switching/schedule.hpp"
 #include "support/run.hpp"
 
 namespace gort {
@@ -98,6 +100,87 @@ TEST(sched_world, one_that_sleeps_in_the_kernel_is_left_alone) {
   });
   close(pipe[0]);
   close(pipe[1]);
+}
+
+// It has lost its P asleep, and computes beside one that is idle: it gets that, and the scheduler
+// sees what it does.
+TEST(sched_world, one_that_computes_without_a_p_gets_one_that_is_idle) {
+  test::with_procs(1, [] {
+    wait_group all;
+    all.go([] {
+      std::this_thread::sleep_for(50ms);  // all others wait: its P is taken in 20 ms
+      EXPECT_EQ(sched::sched.idle_p_count.load_relaxed(), 1u);
+      const auto until = std::chrono::steady_clock::now() + 20s;
+      while (sched::sched.idle_p_count.load_relaxed() != 0)
+        ASSERT_LT(std::chrono::steady_clock::now(), until);
+    });
+    all.wait();
+  });
+}
+
+// More Ps than a start of the world wakes Ms for: those in place get them all the same, though
+// nobody parks who could look, and nobody is preempted beside an idle P.
+TEST(sched_world, new_ps_go_to_those_in_place) {
+  constexpr int many = 3;
+  detail::atomic<bool> stop;
+  std::uint64_t in_place = many;
+  test::with_procs(2 * many, [&] {
+    wait_group all;
+    for (int i = 0; i < 2 * many; ++i)  // so that there are Ms asleep
+      all.go([] { std::this_thread::sleep_for(50ms); });
+    all.wait();
+    runtime::gomaxprocs(1);
+    for (int i = 0; i < many; ++i) {
+      all.go([&] {
+        while (!stop.load_relaxed()) {
+        }
+      });
+    }
+    std::thread outside([&] {
+      const auto until = std::chrono::steady_clock::now() + 20s;
+      const auto wait_for_in_place = [&](std::uint64_t wanted) {
+        while ((in_place = debug::read_scheduler_counts().threads_in_place) != wanted &&
+               std::chrono::steady_clock::now() < until)
+          std::this_thread::sleep_for(1ms);
+      };
+      wait_for_in_place(many - 1);
+      runtime::gomaxprocs(2 * many);
+      wait_for_in_place(0);
+      stop.store_relaxed(true);
+    });
+    all.wait();
+    outside.join();
+  });
+  EXPECT_EQ(in_place, 0u);
+}
+
+// Those that have just stopped are found by the next start, and those that are being made waited
+// for.
+TEST(sched_world, stops_that_follow_each_other_cost_no_threads) {
+  constexpr int procs_max = 4;
+  detail::atomic<bool> stop;
+  std::uint64_t most = 0;
+  test::with_procs(procs_max, [&] {
+    wait_group all;
+    for (int i = 0; i < 2; ++i) {
+      all.go([&, i] {
+        for (int n = 1; !stop.load_relaxed(); ++n) runtime::gomaxprocs(1 + (n + i) % procs_max);
+      });
+    }
+    for (int i = 0; i < 4; ++i) {
+      all.go([&] {
+        while (!stop.load_relaxed()) runtime::gosched();
+      });
+    }
+    for (int i = 0; i < 500 && most < 100; ++i) {
+      gort::sleep(1ms);
+      most = std::max(most, debug::read_scheduler_counts().threads);
+    }
+    stop.store_relaxed(true);
+    all.wait();
+    runtime::gomaxprocs(procs_max);
+  });
+  EXPECT_LT(most, 4 * procs_max);
 }
 
 }  // namespace

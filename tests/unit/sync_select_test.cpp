@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "support/chan_support.hpp"
+#include "support/run.hpp"
 
 namespace {
 
@@ -81,8 +82,7 @@ TEST(SyncSelect, ClosedChannels) {
   for (int i = 0; i < 2; ++i) {
     party.start([=] {
       bool was_empty = false;
-      EXPECT_EQ(select(full.on_recv(),
-                       d.on_recv([&](std::optional<int> v) { was_empty = !v; })),
+      EXPECT_EQ(select(full.on_recv(), d.on_recv([&](std::optional<int> v) { was_empty = !v; })),
                 1u);
       EXPECT_TRUE(was_empty);
     });
@@ -161,7 +161,9 @@ TEST(SyncSelect, ThrowingMoves) {
   EXPECT_EQ(receivers_in_line(a), 0);
   // The other way round.
   party.start([=] {
-    EXPECT_EQ(what_of([&] { select(b.on_send(grenade{1, true, 1}), a.on_recv()); }),
+    EXPECT_EQ(what_of([&] {
+                select(b.on_send(grenade{1, true, 1}), a.on_recv());
+              }),
               "send on closed channel");
   });
   await_senders(b, 1);
@@ -174,8 +176,7 @@ TEST(SyncSelect, Dynamic) {
   for (int i = 0; i < 100; ++i) all.push_back(make_chan<int>(1));
   std::vector<std::optional<int>> into(all.size());
   std::vector<select_case> cases;
-  for (std::size_t i = 0; i < all.size(); ++i)
-    cases.push_back(select_case::recv(all[i], into[i]));
+  for (std::size_t i = 0; i < all.size(); ++i) cases.push_back(select_case::recv(all[i], into[i]));
   EXPECT_EQ(select_dynamic(cases, true), cases.size());
   all[73].send(9);
   EXPECT_EQ(select_dynamic(cases), 73u);
@@ -229,9 +230,9 @@ TEST(SyncSelect, ChoosesEvenlyAmongTheReady) {
   std::vector<int> counts(4);
   for (int i = 0; i < fairness_rounds; ++i) {
     // Gaps between the ready ones: a rotation would favor the case after a gap.
-    const std::size_t index = select(never.on_recv(), ready[0].on_recv(), never.on_send(1),
-                                     never.on_send(1), ready[1].on_recv(), ready[2].on_recv(),
-                                     ready[3].on_recv(), never.on_recv());
+    const std::size_t index =
+        select(never.on_recv(), ready[0].on_recv(), never.on_send(1), never.on_send(1),
+               ready[1].on_recv(), ready[2].on_recv(), ready[3].on_recv(), never.on_recv());
     const std::size_t place[] = {9, 0, 9, 9, 1, 2, 3, 9};
     ++counts.at(place[index]);
   }
@@ -251,6 +252,39 @@ TEST(SyncSelect, DynamicChoosesEvenlyAmongTheReady) {
     ++counts.at(place[select_dynamic(cases)]);
   }
   EXPECT_LT(chi_square(counts), chi_square_bound);
+}
+
+// The program of the Go specification's section on select: the cases of one channel that wait in
+// its line are as even as those that are ready.
+TEST(SyncSelect, CasesOfOneChannelThatWaitAreEven) {
+  with_procs(1, [] {
+    constexpr int n = 1000;
+    constexpr int least = n / 4;  // 16 standard deviations away
+    auto c = make_chan<int>();
+    go([c] {
+      for (int i = 0; i < n; ++i) select(c.on_send(0), c.on_send(1));
+    });
+    int ones = 0;
+    for (int i = 0; i < n; ++i) {
+      runtime::gosched();  // the select waits before we come
+      ones += *c.recv();
+    }
+    EXPECT_GT(ones, least);
+    EXPECT_LT(ones, n - least);
+    int first = 0;
+    go([c, &first] {
+      auto other = make_chan<int>();
+      for (int i = 0; i < n; ++i) select(other.on_recv(), c.on_recv([&] { ++first; }), c.on_recv());
+      c.close();
+    });
+    for (int i = 0; i < n; ++i) {
+      runtime::gosched();
+      c.send(i);
+    }
+    c.recv();
+    EXPECT_GT(first, least);
+    EXPECT_LT(first, n - least);
+  });
 }
 
 }  // namespace

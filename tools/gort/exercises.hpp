@@ -29,6 +29,7 @@ using results = std::vector<result>;
 
 struct verdict {
   bool met = false;
+  bool small_here = false;       // not met, for there is less to win than the target asks for
   std::string measured;          // short: "6.2x"
   std::vector<std::string> why;  // what the numbers say, in whole sentences; measured, not supposed
 };
@@ -49,6 +50,12 @@ struct exercise {
   verdict (*judge)(const exercise&, const results&);
   bool needs_quota = false;
   int rounds_max = 1000;  // where more tell nothing
+  /// The library without which a build leaves its programs out.
+  std::string built_with = {};
+  // Its twin in Go, which runs in the same rounds where Go is at hand: the folder that has go/, and
+  // the arguments of the first two variants there.
+  std::string go_folder = {};
+  std::vector<std::string> go_arguments = {};
 };
 
 const std::vector<exercise>& all_exercises();

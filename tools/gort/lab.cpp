@@ -10,7 +10,9 @@
 #include <string>
 
 #include "exercises.hpp"
+#include "go_twin.hpp"
 #include "process.hpp"
+#include "quiet.hpp"
 
 namespace tool {
 
@@ -22,9 +24,9 @@ struct finding {
   verdict said;
 };
 
-const char* word_for(int status) {
-  switch (status) {
-    case status_met: return "met";
+const char* word_for(const finding& found) {
+  switch (found.status) {
+    case status_met: return found.said.met ? "met" : "small here";
     case status_not_met: return "NOT met";
     case status_skipped: return "SKIPPED";
     default: return "FAILED";
@@ -51,14 +53,43 @@ void print_indented(const std::string& text) {
   }
 }
 
-measurement run_variant(const variant& what, const lab_options& options,
-                        const std::filesystem::path& cgroup_procs, result& into) {
+// The exercise in Go, run beside ours.
+struct go_twin {
+  std::filesystem::path program;  // empty: there is none
+  std::string why;
+  std::vector<series> runs;
+};
+
+go_twin prepare_go_twin(const exercise& what, const lab_options& options) {
+  go_twin twin;
+  if (what.go_folder.empty()) return twin;
+  twin.program = build_go_twin(what.go_folder, options.programs, twin.why);
+  twin.runs.resize(what.go_arguments.size());
+  return twin;
+}
+
+// In a group with the exercise's quota, if it needs one; adds to `held` what that took away.
+outcome run_in_quota(const exercise& what, const std::filesystem::path& path,
+                     const std::vector<std::string>& arguments, throttling& held) {
+  if (!what.needs_quota) return run_program(path, arguments, {});
+  const cpu_cgroup group(lab_quota_cpus());
+  if (!group.made()) throw std::runtime_error("no cgroup any more: " + group.why());
+  outcome ran = run_program(path, arguments, group.procs());
+  const throttling now = group.read();
+  held.periods += now.periods;
+  held.throttled += now.throttled;
+  held.held_back_ms += now.held_back_ms;
+  return ran;
+}
+
+measurement run_variant(const exercise& exercise_of, const variant& what,
+                        const lab_options& options, result& into) {
   const auto path = options.programs / what.program;
   if (access(path.c_str(), X_OK) != 0) {
     throw std::runtime_error("no program " + path.string() +
                              "; build the target `programs`, or say --programs DIR");
   }
-  outcome ran = run_program(path, what.arguments, cgroup_procs);
+  outcome ran = run_in_quota(exercise_of, path, what.arguments, into.held);
   if (ran.status != what.expected_status) {
     throw std::runtime_error(what.program + " ended with status " + std::to_string(ran.status) +
                              ", not " + std::to_string(what.expected_status) + "\n" +
@@ -69,22 +100,9 @@ measurement run_variant(const variant& what, const lab_options& options,
 }
 
 // One round: each variant once, in turn, so that a slow moment of the machine hits them all.
-void run_round(const exercise& what, const lab_options& options, results& into) {
+void run_round(const exercise& what, const lab_options& options, results& into, go_twin& twin) {
   for (std::size_t i = 0; i < what.variants.size(); ++i) {
-    std::optional<cpu_cgroup> group;
-    std::filesystem::path procs;
-    if (what.needs_quota) {
-      group.emplace(lab_quota_cpus());
-      if (!group->made()) throw std::runtime_error("no cgroup any more: " + group->why());
-      procs = group->procs();
-    }
-    const measurement measured = run_variant(what.variants[i], options, procs, into[i]);
-    if (group) {
-      const throttling now = group->read();
-      into[i].held.periods += now.periods;
-      into[i].held.throttled += now.throttled;
-      into[i].held.held_back_ms += now.held_back_ms;
-    }
+    const measurement measured = run_variant(what, what.variants[i], options, into[i]);
     const auto value = measured.find(what.shown.key);
     if (value == measured.end())
       throw std::runtime_error("measurement: " + what.variants[i].program + " did not say " +
@@ -94,10 +112,20 @@ void run_round(const exercise& what, const lab_options& options, results& into) 
     std::fflush(stdout);
     into[i].runs.add(measured);
   }
+  if (!twin.program.empty()) {
+    for (std::size_t i = 0; i < twin.runs.size(); ++i) {
+      throttling held;
+      const outcome ran = run_in_quota(what, twin.program, {what.go_arguments[i]}, held);
+      twin.runs[i].add(parse_measurement(ran.standard_out));
+    }
+  }
   std::printf("  (%s)\n", what.shown.title.c_str());
 }
 
-std::string reason_to_skip(const exercise& what) {
+std::string reason_to_skip(const exercise& what, const lab_options& options) {
+  const std::filesystem::path program = options.programs / what.variants[0].program;
+  if (!what.built_with.empty() && !std::filesystem::exists(program))
+    return "no program " + program.string() + "; it is built where there is " + what.built_with;
   if (!what.needs_quota) return {};
   if (sysconf(_SC_NPROCESSORS_ONLN) < 2) return "a quota below the machine's CPUs needs two CPUs";
   const cpu_cgroup trial(lab_quota_cpus());
@@ -119,13 +147,13 @@ void print_results(const exercise& what, const results& all) {
   }
 }
 
-// Neighbors make every figure worse, and not evenly.
-void note_load() {
-  double load = 0;
-  const auto cpus = static_cast<double>(sysconf(_SC_NPROCESSORS_ONLN));
-  if (getloadavg(&load, 1) == 1 && load > cpus / 2) {
-    std::printf("  note: the load average is %.1f on %.0f CPUs: expect noise\n", load, cpus);
-  }
+// What Go's twin measured in the same rounds.
+std::string said_by_go(const exercise& what, const go_twin& twin) {
+  if (twin.program.empty()) return "Go's figures would stand here: " + twin.why;
+  const double before = twin.runs[0].median(what.shown.key);
+  const double after = twin.runs[1].median(what.shown.key);
+  return "Go in the same rounds: " + what.shown.title + " before " + fixed(before, 1) + ", after " +
+         fixed(after, 1) + ": " + fixed(100 * (1 - after / before), 0) + "% less";
 }
 
 finding run_one(const exercise& what, const lab_options& options) {
@@ -133,7 +161,7 @@ finding run_one(const exercise& what, const lab_options& options) {
   std::printf("exercise %d: %s\n  target: %s\n", what.number, what.title.c_str(),
               what.target.c_str());
   std::fflush(stdout);
-  out.skipped = reason_to_skip(what);
+  out.skipped = reason_to_skip(what, options);
   if (!out.skipped.empty()) {
     out.status = status_skipped;
     std::printf("  SKIPPED: %s\n\n", out.skipped.c_str());
@@ -143,14 +171,15 @@ finding run_one(const exercise& what, const lab_options& options) {
     std::printf("  CPU quota: %s of %ld CPUs, by a cgroup of its own\n",
                 fixed(lab_quota_cpus(), 0).c_str(), sysconf(_SC_NPROCESSORS_ONLN));
   }
-  note_load();
+  go_twin twin = prepare_go_twin(what, options);
+  wait_until_quiet(options.wait_seconds);
   results all(what.variants.size());
   const int rounds = std::min(options.rounds, what.rounds_max);
   try {
     for (int round = 1; round <= rounds; ++round) {
       std::printf("  round %d/%d:", round, rounds);
       std::fflush(stdout);
-      run_round(what, options, all);
+      run_round(what, options, all, twin);
     }
   } catch (const std::exception& error) {
     out.status = status_failed;
@@ -164,11 +193,12 @@ finding run_one(const exercise& what, const lab_options& options) {
     print_indented(all[0].said);
   }
   out.said = what.judge(what, all);
-  out.status = out.said.met ? status_met : status_not_met;
+  if (!what.go_folder.empty()) out.said.why.push_back(said_by_go(what, twin));
+  out.status = out.said.met || out.said.small_here ? status_met : status_not_met;
   std::printf("\n");
   for (const std::string& each : out.said.why) std::printf("  - %s\n", each.c_str());
   std::printf("  measured: %s; target: %s; %s\n\n", out.said.measured.c_str(), what.target.c_str(),
-              word_for(out.status));
+              word_for(out));
   std::fflush(stdout);
   return out;
 }
@@ -207,7 +237,7 @@ int lab_table(const lab_options& options, bool strict) {
   for (std::size_t i = 0; i < found.size(); ++i) {
     const exercise& what = all_exercises()[i];
     print_row(std::to_string(what.number), what.title, what.target, found[i].said.measured,
-              word_for(found[i].status));
+              word_for(found[i]));
     if (found[i].status == status_failed) status = status_failed;
     if (found[i].status == status_not_met && strict && status == status_met)
       status = status_not_met;

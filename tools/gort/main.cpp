@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "convert.hpp"
 #include "lab.hpp"
 #include "process.hpp"
 
@@ -16,13 +17,18 @@ int main(int argc, char** argv) try {
   CLI::App* lab = app.add_subcommand("lab", "Run the guide's exercises and measure them");
   lab->require_subcommand(1);
   lab->footer(
-      "Exit status: 0 met, 1 NOT met, 2 a program failed, 77 SKIPPED: the machine lacks what it "
+      "Exit status: 0 met or small here (less to win than the target asks for), 1 NOT met, 2 a "
+      "program failed, 77 SKIPPED: the machine lacks what it "
       "needs.");
   tool::lab_options options;
   std::string programs;
   const auto add_options = [&](CLI::App* to) {
     to->add_option("--rounds", options.rounds, "How often each program runs, in turn")
         ->check(CLI::Range(1, 1000))
+        ->capture_default_str();
+    to->add_option("--wait", options.wait_seconds,
+                   "Seconds at most to wait for the machine to go quiet, before each exercise")
+        ->check(CLI::Range(0, 3600))
         ->capture_default_str();
     to->add_option("--programs", programs, "Where the programs are; default: next to gort")
         ->check(CLI::ExistingDirectory);
@@ -41,7 +47,16 @@ int main(int argc, char** argv) try {
                   "programs (2) count");
   add_options(table);
 
+  CLI::App* trace = app.add_subcommand("trace", "Execution traces");
+  trace->require_subcommand(1);
+  CLI::App* convert = trace->add_subcommand(
+      "convert", "From Go's format to Perfetto's, for https://ui.perfetto.dev");
+  std::string from, to;
+  convert->add_option("IN", from, "The trace; - is standard input")->required();
+  convert->add_option("OUT", to, "Where to; - is standard output")->required();
+
   CLI11_PARSE(app, argc, argv);
+  if (convert->parsed()) return tool::convert_trace(from, to);
   options.programs = programs.empty() ? tool::own_folder() : std::filesystem::path(programs);
   if (list->parsed()) return tool::lab_list();
   if (run->parsed()) return tool::lab_run(number, options);

@@ -4,8 +4,10 @@ package main
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"os"
 	"runtime"
+	"runtime/trace"
 	"sort"
 	"strconv"
 	"strings"
@@ -84,6 +86,18 @@ func pingPong() result {
 			<-back
 		}
 		close(there)
+	})
+}
+
+// With the start and the end of the trace, as in bench/gort/watching.cpp.
+func pingPongTraced() result {
+	const n = 1_000_000
+	return timed(n, func() {
+		if err := trace.Start(io.Discard); err != nil {
+			panic(err)
+		}
+		pingPong()
+		trace.Stop()
 	})
 }
 
@@ -312,6 +326,7 @@ func main() {
 		"spawn_join":      spawnJoin,
 		"spawn_serial":    spawnSerial,
 		"ping_pong":       pingPong,
+		"ping_pong_trace": pingPongTraced,
 		"unbuffered_1p1c": func() result { return producersConsumers(1, 0, 2_000_000) },
 		"buffered_1p1c":   func() result { return producersConsumers(1, 128, 5_000_000) },
 		"buffered_4p4c":   func() result { return producersConsumers(4, 128, 1_250_000) },
@@ -330,8 +345,9 @@ func main() {
 		"stop_the_world":   stopTheWorld,
 	}
 	isDelay := len(os.Args) == 4 && delayRows[os.Args[1]] != nil
+	isFair := len(os.Args) == 4 && fairRows[os.Args[1]] != nil
 	isServer := len(os.Args) == 4 && (os.Args[1] == "http" || os.Args[1] == "tcp")
-	if len(os.Args) != 4 || (rows[os.Args[1]] == nil && !isServer && !isDelay) {
+	if len(os.Args) != 4 || (rows[os.Args[1]] == nil && !isServer && !isDelay && !isFair) {
 		fmt.Fprintln(os.Stderr, "usage: gobench ROW|http|tcp --procs N")
 		os.Exit(1)
 	}
@@ -345,6 +361,13 @@ func main() {
 		sort.Float64s(us)
 		fmt.Printf("{\"row\": %q, \"procs\": %d, \"median_us\": %.1f, \"p99_us\": %.1f, "+
 			"\"worst_us\": %.1f}\n", os.Args[1], procs, us[len(us)/2], us[len(us)*99/100], us[len(us)-1])
+		return
+	}
+	if isFair {
+		all := fairRows[os.Args[1]]()
+		sort.Float64s(all)
+		fmt.Printf("{\"row\": %q, \"procs\": %d, \"median\": %.2f, \"worst\": %.2f}\n",
+			os.Args[1], procs, all[len(all)/2], all[len(all)-1])
 		return
 	}
 	r := rows[os.Args[1]]()

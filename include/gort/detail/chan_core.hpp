@@ -58,7 +58,8 @@ inline constexpr const char* send_on_closed = "send on closed channel";
 
 /// For ever: nobody has a way to make this G ready.
 [[noreturn, gnu::noinline]] inline void block_forever(wait_reason why) noexcept {
-  for (;;) park(why);
+  const awaited nobody{nullptr, nullptr};
+  for (;;) park(why, &nobody);
 }
 
 /// Holds a spin lock until unlock() or the end of the scope, whichever is first.
@@ -84,9 +85,10 @@ inline constexpr std::size_t chan_line_bytes = 64;
 /// All of a channel that does not depend on the element type.
 class chan_core {
  public:
-  chan_core(void* allocation, std::uint32_t capacity) noexcept
+  chan_core(void* allocation, std::uint32_t capacity, bool hides_buffer) noexcept
       : references_(1),
         unbuffered_(capacity == 0),
+        hides_buffer_(hides_buffer),
         allocation_(allocation),
         capacity_(capacity) {}
   chan_core(const chan_core&) = delete;
@@ -97,9 +99,16 @@ class chan_core {
   // Acquire-release pairs with itself: all uses of the other handles come before the destruction.
   bool release_is_last() noexcept { return references_.fetch_sub_acq_rel(1) == 1; }
 
+  /// How many handles there are. Acquire pairs with the release in release_is_last(): what was done
+  /// before one was dropped is seen by who does not count it.
+  std::uint32_t handle_count() const noexcept { return references_.load_acquire(); }
+
   // Relaxed: the answer is old when the caller gets it.
-  std::size_t len() const noexcept { return count_.load_relaxed(); }
-  std::size_t cap() const noexcept { return capacity_; }
+  std::size_t len() const noexcept { return hides_buffer_ ? 0 : count_.load_relaxed(); }
+  std::size_t cap() const noexcept { return hides_buffer_ ? 0 : capacity_; }
+  bool is_closed() const noexcept {
+    return closed_.load_acquire() != 0;  // pairs with the release in close()
+  }
 
   /// False proves that a receive would have blocked [chan-4]; true is a hint.
   bool may_recv() const noexcept {
@@ -123,25 +132,30 @@ class chan_core {
   /// Wakes everybody in line. Throws when it is closed already.
   void close() {
     waiter* woken = nullptr;
-    {
-      unlockable_guard guard(lock_);
-      if (closed_.load_relaxed() != 0) {
-        guard.unlock();
-        throw_runtime_error("close of closed channel");
+    if (!close_quietly(woken)) throw_runtime_error("close of closed channel");
+    wake(woken);
+  }
+
+  /// close() in two steps, for who holds a lock: then the caller owes wake(). False: was closed.
+  bool close_quietly(waiter*& woken) noexcept {
+    spin_guard guard(lock_);
+    if (closed_.load_relaxed() != 0) return false;
+    // Release pairs with the acquire in may_recv(): who sees it sees all elements sent before.
+    closed_.store_release(1);
+    waiter** end = &woken;
+    for (waiter_list* line : {&receivers_, &senders_}) {
+      while (waiter* w = line->pop_claimed()) {
+        w->success = false;
+        *end = w;
+        end = &w->next;  // free to use: it is in no list, and its owner sleeps [park-4]
       }
-      // Release pairs with the acquire in may_recv(): who sees it sees all elements sent before.
-      closed_.store_release(1);
-      waiter** end = &woken;
-      for (waiter_list* line : {&receivers_, &senders_}) {
-        while (waiter* w = line->pop_claimed()) {
-          w->success = false;
-          *end = w;
-          end = &w->next;  // free to use: it is in no list, and its owner sleeps [park-4]
-        }
-      }
-      receivers_waiting_.store_relaxed(0);
-      senders_waiting_.store_relaxed(0);
     }
+    receivers_waiting_.store_relaxed(0);
+    senders_waiting_.store_relaxed(0);
+    return true;
+  }
+
+  static void wake(waiter* woken) noexcept {
     while (woken != nullptr) {
       waiter* w = woken;
       woken = w->next;
@@ -205,16 +219,17 @@ class chan_core {
 
   // Handles come and go on this line.
   alignas(chan_line_bytes) atomic<std::uint32_t> references_;
-  const bool unbuffered_;   // capacity_ == 0, readable without touching the line of the lock
-  void* const allocation_;  // what to free
+  const bool unbuffered_;    // capacity_ == 0, readable without touching the line of the lock
+  const bool hides_buffer_;  // a timer's: len() and cap() say 0, as of Go's
+  void* const allocation_;   // what to free
 
   // And this one changes with every operation.
   alignas(chan_line_bytes) spin_lock lock_;
   atomic<std::uint32_t> closed_;
   atomic<std::uint32_t> count_;
   const std::uint32_t capacity_;
-  std::uint32_t head_ = 0;                  // next to receive
-  std::uint32_t tail_ = 0;                  // next to send to
+  std::uint32_t head_ = 0;                   // next to receive
+  std::uint32_t tail_ = 0;                   // next to send to
   atomic<std::uint32_t> receivers_waiting_;  // hint: receivers_ is not empty
   atomic<std::uint32_t> senders_waiting_;
   waiter_list receivers_;  // a receiver's slot is a std::optional<T>*, empty
@@ -228,8 +243,8 @@ static_assert(sizeof(chan_core) == 2 * chan_line_bytes);
 template <class T>
 class chan_body : public chan_core {
   static constexpr bool moves_safely = std::is_nothrow_move_constructible_v<T>;
-  static constexpr std::size_t alignment =
-      alignof(T) > chan_line_bytes ? alignof(T) : chan_line_bytes;
+  static constexpr std::size_t alignment = alignof(T) > chan_line_bytes ? alignof(T)
+                                                                        : chan_line_bytes;
   static constexpr std::size_t ring_offset =
       (sizeof(chan_core) + alignof(T) - 1) / alignof(T) * alignof(T);
   // operator new aligns to less than a line, and its aligned form is several times slower.
@@ -237,7 +252,7 @@ class chan_body : public chan_core {
 
  public:
   /// Throws runtime_error, std::bad_alloc.
-  static chan_body* create(std::int64_t capacity) {
+  static chan_body* create(std::int64_t capacity, bool hides_buffer = false) {
     constexpr std::size_t bytes_max = std::size_t{1} << 47;  // what a process can address
     constexpr std::size_t overhead = ring_offset + slack_bytes;
     static_assert(overhead < bytes_max);
@@ -248,7 +263,7 @@ class chan_body : public chan_core {
     auto address = reinterpret_cast<std::uintptr_t>(allocation);
     address = (address + slack_bytes) / alignment * alignment;
     return ::new (reinterpret_cast<void*>(address))
-        chan_body(allocation, static_cast<std::uint32_t>(capacity));
+        chan_body(allocation, static_cast<std::uint32_t>(capacity), hides_buffer);
   }
 
   void release() noexcept {
@@ -401,7 +416,8 @@ class chan_body : public chan_core {
       w.slot = std::addressof(value);
       line_up_locked(w, true);
       guard.unlock();
-      park(wait_reason::chan_send);
+      const awaited this_one{static_cast<chan_core*>(this), nullptr};
+      park(wait_reason::chan_send, &this_one);
       if (w.success) return;
       if (!w.retry) throw_runtime_error(send_on_closed);
     }
@@ -422,13 +438,16 @@ class chan_body : public chan_core {
       w.slot = std::addressof(into);
       line_up_locked(w, false);
       guard.unlock();
-      park(wait_reason::chan_receive);
+      const awaited this_one{static_cast<chan_core*>(this), nullptr};
+      park(wait_reason::chan_receive, &this_one);
       if (!w.retry) return;  // an element, or closed
     }
   }
 
   [[gnu::noinline]] void destroy() noexcept {
-    // The last handle is gone: nobody else is here.
+    // The last handle is gone. But several may share one handle, and one who has been passed an
+    // element by it may drop it: the other is then about to unlock, or has just done so.
+    lock_.wait_until_free();
     for (std::uint32_t left = count_.load_relaxed(); left != 0; --left) {
       std::destroy_at(at(head_));
       head_ = after(head_);

@@ -20,13 +20,13 @@ namespace gort::detail {
 /// A point in time of any clock as CLOCK_MONOTONIC nanoseconds; saturates.
 template <class Clock, class Duration>
 std::int64_t deadline_at_any(std::chrono::time_point<Clock, Duration> when) {
-  const auto now = Clock::now();
-  if (when <= now) return now_ns();
-  // In doubles first: time_point::max() minus a time before the epoch must not overflow.
+  // In doubles first: neither the difference nor a common unit need fit into the clock's numbers.
   using seconds = std::chrono::duration<double>;
-  constexpr seconds longest{4e9};  // as in deadline_after(), beyond any program's life
-  if (seconds(when.time_since_epoch()) - seconds(now.time_since_epoch()) > longest)
-    return deadline_after(longest);
+  constexpr seconds longest{4e9};  // beyond any program's life
+  const auto now = Clock::now();
+  const seconds ahead = seconds(when.time_since_epoch()) - seconds(now.time_since_epoch());
+  if (ahead > longest) return deadline_after(longest);
+  if (!(ahead > seconds(-1))) return now_ns();
   return deadline_after(when - now);
 }
 

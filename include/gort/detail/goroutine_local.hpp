@@ -1,4 +1,4 @@
-// The untyped half of goroutine_local (src/sched/goroutine_local.cpp).
+// The untyped half of goroutine_local (src/sched/gmp/goroutine_local.cpp).
 #pragma once
 
 #include <cstdint>

@@ -18,7 +18,8 @@
 //              handler reads the count of its own thread.
 //   [inside-4] Code inside gort may block on a lock that user code can hold (malloc's, by moving an
 //              element of a channel), and its holder may be parked in place: [hand-6].
-//   [inside-5] In a forked child the count is negative (src/sched/fork.cpp), which the next entry
+//   [inside-5] In a forked child the count is negative (src/sched/world/fork.cpp), which the next
+//   entry
 //              notices and ends the process: all that needs the runtime starts here. The addition
 //              gives the sign for nothing, and the branch is never taken.
 //
@@ -39,8 +40,10 @@ inline void enter_gort() noexcept {}
 inline void exit_gort() noexcept {}
 #elif defined(__SANITIZE_THREAD__) || defined(GORT_TSAN)
 #define GORT_INSIDE_BY_CALL 1  // ThreadSanitizer does not see what assembly does
-void enter_gort() noexcept;  // src/sched/current.cpp
-void exit_gort() noexcept;
+// src/sched/gmp/current.cpp, in a gort that is built with -fsanitize=thread. A program that is,
+// with a gort that is not, would get false reports; what the linker says of it is this:
+void enter_gort() noexcept asm("gort_is_built_without_thread_sanitizer__see_docs_sanitizers_md");
+void exit_gort() noexcept asm("gort_exit_thread_sanitizer");
 #else
 
 // Spelled out because a compiler may keep the address of a thread_local across a switch

@@ -8,7 +8,7 @@
 //   [park-1] For each return of park() there is exactly one ready(). Being taken off a wait list
 //            under that list's lock, or winning the park_ticket, is the right to call it.
 //   [park-2] ready() may come before park() is reached or has finished: the G is then found
-//            runnable, and whoever runs it waits until its context is saved (src/sched/g.hpp).
+//            runnable, and whoever runs it waits until its context is saved (src/sched/gmp/g.hpp).
 //   [park-3] After the waiter is published and its list unlocked, the owner touches nothing but
 //            its own stack until park() returns.
 //   [park-4] A waiter lives on its owner's stack; nobody may touch it after ready(owner), nor,
@@ -29,8 +29,16 @@ struct g;  // a goroutine, or the pseudo-G of a plain thread
 /// The running goroutine, or this thread's pseudo-G (made at the first call). Never null.
 g* current_g() noexcept;
 
-/// Blocks the current G until ready() is called on it.
-void park(wait_reason why) noexcept;
+/// What a wait is for, where only who knows of it can end it: for reports of waits without end.
+/// On the stack of who waits.
+struct awaited {
+  const void* object;   // the channel (chan_core) or mutex; null: a nil channel
+  const awaited* next;  // of the same wait: a select's other channels
+};
+
+/// Blocks the current G until ready() is called on it. `what` is given where nothing else can end
+/// the wait, as a deadline would.
+void park(wait_reason why, const awaited* what = nullptr) noexcept;
 
 /// False for the pseudo-G of a plain thread.
 bool is_goroutine(const g& x) noexcept;

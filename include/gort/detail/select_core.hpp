@@ -11,7 +11,8 @@
 //              held. So nobody can claim one before all are in line, a select never meets its own
 //              waiters, and "no case is ready" is true of one moment: `otherwise` is chosen only
 //              if there was such a moment.
-//   [select-3] Each ready case is chosen with the same probability.
+//   [select-3] Each ready case is chosen with the same probability; also among those of one channel
+//              that wait in its line: a peer takes the first, so they line up in random order.
 //   [select-4] Woken, it takes its other waiters out of line before it returns: they are on its
 //              stack. One that is not in line any more was dropped under that line's lock.
 //   [select-5] The callbacks run with no lock held and no waiter in line.
@@ -26,6 +27,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include <gort/detail/chan_core.hpp>
 #include <gort/detail/random.hpp>
@@ -38,6 +40,7 @@ struct select_entry {
   void* slot = nullptr;  // a T* to send from or an empty std::optional<T>* to receive into
   bool sends = false;
   waiter place;
+  awaited what{};
 
   bool may_proceed() const noexcept { return sends ? channel->may_send() : channel->may_recv(); }
 };
@@ -99,6 +102,17 @@ class select_locks {
   std::size_t count_;
 };
 
+/// Puts the entries of each channel into random order [select-3]; `order` is sorted by channel.
+inline void shuffle_same_channel(select_entry** order, std::size_t count) noexcept {
+  std::size_t first = 0;
+  for (std::size_t i = 1; i < count; ++i) {
+    if (order[i]->channel != order[first]->channel)
+      first = i;
+    else
+      std::swap(order[i], order[first + random_below(i - first + 1)]);
+  }
+}
+
 inline constexpr std::size_t no_case = ~std::size_t{0};
 
 /// One attempt at each entry that is ready, in random order; all locks held. The entry that went
@@ -134,6 +148,7 @@ inline select_entry* select_try_locked(select_entry* const* order, std::size_t c
   std::sort(order, order + count, [](const select_entry* a, const select_entry* b) {
     return std::less<>{}(a->channel, b->channel);
   });
+  shuffle_same_channel(order, count);
   g* self = current_g();  // before the locks: a thread's first call allocates
   for (;;) {
     park_ticket ticket;
@@ -155,10 +170,11 @@ inline select_entry* select_try_locked(select_entry* const* order, std::size_t c
         e.place.ticket = &ticket;
         e.place.slot = e.slot;
         e.place.index = static_cast<std::uint32_t>(&e - entries);
+        e.what = {e.channel, i == 0 ? nullptr : &order[i - 1]->what};
         e.channel->line_up_locked(e.place, e.sends);
       }
     }
-    park(wait_reason::select);
+    park(wait_reason::select, &order[count - 1]->what);
     // Relaxed: park() has returned, so the winner's claim happened before.
     const std::size_t winner = ticket.winner.load_relaxed() - 1;
     for (std::size_t i = 0; i < count; ++i) {  // [select-4]

@@ -28,14 +28,16 @@ struct go_options {
 namespace detail {
 
 struct spawn_record {
-  static constexpr std::size_t storage_bytes = 80;
+  static constexpr std::size_t storage_bytes = 64;
 
-  std::uintptr_t link;             // run-queue link, first as in g
-  void (*invoke)(spawn_record*);   // see above; may throw what the callable throws
+  std::uintptr_t link;            // run-queue link, first as in g
+  void (*invoke)(spawn_record*);  // see above; may throw what the callable throws
   std::uint64_t id;
   std::uint64_t parent_id;
   const void* creation_pc;
-  struct spawn_extra* extra;       // options other than the default; owned
+  struct spawn_extra* extra;  // options other than the default; owned
+  struct label_set* labels;   // of who started it; a counted reference
+  std::int64_t runnable_since_ns;  // since when it is; 0 while nobody wants to know
   alignas(16) unsigned char storage[storage_bytes];
 };
 static_assert(sizeof(spawn_record) == 128);
@@ -47,9 +49,9 @@ void spawn_free(spawn_record* record) noexcept;
 void spawn_submit(spawn_record* record) noexcept;
 
 template <class Closure>
-constexpr bool fits_record = sizeof(Closure) <= spawn_record::storage_bytes &&
-                             alignof(Closure) <= 16 &&
-                             std::is_nothrow_move_constructible_v<Closure>;
+constexpr bool fits_record =
+    sizeof(Closure) <= spawn_record::storage_bytes &&
+    alignof(Closure) <= 16 && std::is_nothrow_move_constructible_v<Closure>;
 
 template <class F, class... A>
 struct closure {
@@ -71,6 +73,7 @@ void invoke_inline(spawn_record* record) {
   stored->~Closure();
   spawn_free(record);
   here();
+  asm("");  // no tail call: dumps show where the callable was
 }
 
 template <class Closure>
@@ -78,6 +81,7 @@ void invoke_boxed(spawn_record* record) {
   std::unique_ptr<Closure> here(*std::launder(reinterpret_cast<Closure**>(record->storage)));
   spawn_free(record);
   (*here)();
+  asm("");  // likewise
 }
 
 template <class F, class... A>

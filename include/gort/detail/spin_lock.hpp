@@ -15,6 +15,7 @@
 #pragma once
 
 #include <gort/detail/atomic.hpp>
+#include <gort/detail/delay_point.hpp>
 #include <gort/detail/inside.hpp>
 
 namespace gort::detail {
@@ -23,9 +24,11 @@ class spin_lock {
  public:
   void lock() noexcept {
     enter_gort();
+    delay_point(delay_at::lock);
     // Acquire pairs with the release in unlock().
     if (word_.exchange_acquire(1) != 0) [[unlikely]]
       lock_slow();
+    delay_point(delay_at::lock);
   }
 
   bool try_lock() noexcept {
@@ -36,8 +39,22 @@ class spin_lock {
   }
 
   void unlock() noexcept {
+    delay_point(delay_at::lock);
     word_.store_release(0);  // pairs with the acquire in lock() and try_lock()
+    delay_point(delay_at::lock);
     exit_gort();
+  }
+
+  /// For who knows that nobody will lock it any more: the last holder's unlock() has been.
+  void wait_until_free() noexcept {
+#ifdef GORT_MODEL
+    if (::gort::model::self() < 0) return;  // an execution that was given up, with the lock held
+#endif
+    // Acquire pairs with the release in unlock().
+    if (word_.load_acquire() == 0) [[likely]]
+      return;
+    lock();
+    unlock();
   }
 
  private:
@@ -49,7 +66,7 @@ class spin_lock {
     ::gort::model::wait_until(word_.address(), [this] { return *word_.address() == 0; });
   }
 #else
-  void lock_slow() noexcept;  // src/base/spin_lock.cpp
+  void lock_slow() noexcept;  // src/sched/gmp/spin_lock.cpp
 #endif
   atomic<unsigned> word_;
 };

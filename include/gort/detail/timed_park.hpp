@@ -42,21 +42,42 @@ struct timed_park : timer_node {
   }
 };
 
-/// A point in time as CLOCK_MONOTONIC nanoseconds; saturates.
+// Points in time are CLOCK_MONOTONIC nanoseconds from 1 to `never_ns`: 0 and less mean other things
+// here and there, and the largest number is a heap without timers. Whatever a user passes is
+// brought into that range; what is not a number counts as zero.
+
+/// As good as never, and far enough from overflow.
+inline constexpr std::int64_t never_ns = std::numeric_limits<std::int64_t>::max() / 2;
+
+/// The same length in ns, from 0 to never_ns.
+template <class Rep, class Period>
+std::int64_t saturated_ns(std::chrono::duration<Rep, Period> d) noexcept {
+  using namespace std::chrono;
+  if (!(d > d.zero())) return 0;
+  if (duration<double>(d) >= duration<double>(nanoseconds(never_ns))) return never_ns;
+  return duration_cast<nanoseconds>(d).count();
+}
+
+/// So long after now.
 template <class Rep, class Period>
 std::int64_t deadline_after(std::chrono::duration<Rep, Period> timeout) noexcept {
-  using namespace std::chrono;
-  constexpr std::int64_t far = std::numeric_limits<std::int64_t>::max() / 2;
-  if (timeout <= timeout.zero()) return now_ns();
-  if (duration<double>(timeout) >= duration<double>(nanoseconds(far))) return far;
-  const std::int64_t ns = duration_cast<nanoseconds>(timeout).count();
+  const std::int64_t ns = saturated_ns(timeout);
   const std::int64_t now = now_ns();
-  return ns > far - now ? far : now + ns;
+  return ns > never_ns - now ? never_ns : now + ns;
 }
 
 /// steady_clock is CLOCK_MONOTONIC on Linux.
 inline std::int64_t deadline_at(std::chrono::steady_clock::time_point when) noexcept {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(when.time_since_epoch()).count();
+  const std::int64_t ns =
+      std::chrono::duration_cast<std::chrono::nanoseconds>(when.time_since_epoch()).count();
+  return ns < 1 ? 1 : ns > never_ns ? never_ns : ns;
+}
+
+/// The interval of something periodic: at least 1.
+template <class Rep, class Period>
+std::int64_t period_of(std::chrono::duration<Rep, Period> interval) noexcept {
+  const std::int64_t ns = saturated_ns(interval);
+  return ns < 1 ? 1 : ns;
 }
 
 }  // namespace gort::detail

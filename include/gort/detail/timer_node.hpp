@@ -4,7 +4,8 @@
 //   [timer-1] All fields are guarded by the lock of the heap that the node is in; a node in no heap
 //             belongs to whoever starts it. `heap` and `last_heap` may be read without the lock, to
 //             find it.
-//   [timer-2] fire() runs with no lock held, on a scheduler thread; it must not block.
+//   [timer-2] fire() runs with no lock held, on a scheduler thread and its own stack; it must not
+//             block, nor call anything of the user's.
 //   [timer-3] timer_stop() returns only when fire() is not running and will not run (unless fire()
 //             itself is the caller): the node may then be destroyed.
 #pragma once
@@ -32,6 +33,7 @@ struct timer_node {
   timer_node* child = nullptr;    // pairing heap: first child, next sibling, and the node whose
   timer_node* sibling = nullptr;  // child or sibling pointer leads here
   timer_node* back = nullptr;
+  void* made_by = nullptr;  // for the profile of timers: who armed it; null: not counted
 };
 
 /// CLOCK_MONOTONIC in nanoseconds.

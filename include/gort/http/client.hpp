@@ -31,6 +31,7 @@ struct client_options {
   /// How long an unused connection is kept.
   std::chrono::nanoseconds idle_timeout{std::chrono::seconds(90)};
   std::size_t max_idle_per_host = 64;
+  /// Of all heads of a response together: informational responses (1xx) count too. 0: no limit.
   std::size_t max_header_bytes = std::size_t{1} << 20;
   /// 0: a redirect is returned as it is.
   int max_redirects = 10;
@@ -38,6 +39,7 @@ struct client_options {
   std::string ca_file = {};
   /// TLS without verification: for tests.
   bool insecure_skip_verify = false;
+  /// Line ends in it become blanks.
   std::string user_agent = "gort";
   /// Opens connections; null: net::dial over "host:port".
   std::function<std::unique_ptr<stream>(const context& ctx, const std::string& address,
@@ -52,7 +54,11 @@ struct client_request {
   headers header = {};
   std::string body = {};
   /// Instead of `body`, a stream: fills the span, returns how much, 0 at the end. Sent chunked
-  /// unless content_length is set. It cannot be repeated for a redirect or a retry.
+  /// unless content_length is set. It cannot be repeated for a redirect or a retry. Called in a
+  /// goroutine of its own, so the response can be read while it blocks; not any more when do_() has
+  /// failed or the response has been read to its end or closed. A call that has begun by then is
+  /// waited for by do_() and by closing the response, one second at most: what may block for
+  /// longer must own what it uses.
   std::function<std::size_t(std::span<std::byte> into)> body_reader = {};
   std::optional<std::uint64_t> content_length = {};
 };
@@ -87,6 +93,8 @@ class response {
   std::size_t read(std::span<std::byte> into);
   /// All that is left. Throws std::system_error; errc::body_too_large beyond `limit` bytes.
   std::string body(std::size_t limit = std::size_t{64} << 20);
+  /// Closes the connection, unless the body has been read to its end. Waits for a body_reader, as
+  /// is said there. Destroying does the same.
   void close() noexcept;
 
  private:
@@ -101,7 +109,8 @@ class client {
 
   /// Sends a request and returns when the response's header is here. Any status is a success;
   /// redirects are followed. A connection from the pool that turns out to be dead is replaced by a
-  /// new one, if the method is idempotent. Errors: ctx.err(), those of net::dial(), errc.
+  /// new one, if the method is idempotent. Errors: ctx.err(), those of net::dial(), errc,
+  /// std::errc::invalid_argument for a method that is none.
   response do_(const context& ctx, const client_request& request, std::error_code& error);
   response do_(const context& ctx, const client_request& request);
   response do_(const client_request& request) { return do_(background(), request); }

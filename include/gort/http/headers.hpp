@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <memory>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace gort::http {
@@ -23,9 +24,20 @@ class headers {
 
   headers() = default;
   headers(const headers& other) { *this = other; }
-  headers(headers&&) noexcept = default;
+  /// The other one is empty then.
+  headers(headers&& other) noexcept { swap(other); }
   headers& operator=(const headers& other);
-  headers& operator=(headers&&) noexcept = default;
+  headers& operator=(headers&& other) noexcept {
+    headers moved(std::move(other));
+    swap(moved);
+    return *this;
+  }
+  void swap(headers& other) noexcept {
+    fields_.swap(other.fields_);
+    blocks_.swap(other.blocks_);
+    std::swap(block_size_, other.block_size_);
+    std::swap(used_, other.used_);
+  }
 
   /// The first value of the name, or an empty text.
   std::string_view get(std::string_view name) const noexcept;
@@ -35,16 +47,14 @@ class headers {
   /// Whether a comma-separated list under that name holds the token, in any case.
   bool has_token(std::string_view name, std::string_view token) const noexcept;
 
-  /// Replaces all fields of the name by one. Line ends inside the value become blanks, so that a
-  /// value can never start a field of its own. Throws std::invalid_argument for what is no field
-  /// name.
+  /// Replaces all fields of the name by one. Line ends and other control characters inside the
+  /// value become blanks, so that a value can never start a field of its own. Throws
+  /// std::invalid_argument for what is no field name.
   void set(std::string_view name, std::string_view value);
   /// Adds one more.
   void add(std::string_view name, std::string_view value);
-  /// Adds without copying or checking: both texts must outlive the object. For the library.
-  void add_view(std::string_view name, std::string_view value) { fields_.push_back({name, value}); }
   void del(std::string_view name) noexcept;
-  /// Keeps the memory for the next message.
+  /// Keeps the memory for the next message, unless it is more than most need.
   void clear() noexcept;
 
   std::size_t size() const noexcept { return fields_.size(); }
@@ -53,6 +63,8 @@ class headers {
   const_iterator end() const noexcept { return fields_.end(); }
 
  private:
+  friend struct headers_access;
+
   std::string_view keep(std::string_view text, bool is_value);
 
   std::vector<field> fields_;

@@ -1,6 +1,7 @@
 /// What a handler gets: the request and the writer of its response.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -26,6 +27,7 @@ class request_source {
  public:
   virtual std::size_t read_body(std::span<std::byte> into, std::error_code& error) = 0;
   virtual void limit_body(std::uint64_t bytes) = 0;
+  virtual void extend_write_timeout(std::chrono::nanoseconds more) noexcept = 0;
   virtual std::string remote_address() const = 0;
   virtual bool is_tls() const noexcept = 0;
   virtual context make_context() = 0;
@@ -79,6 +81,13 @@ class request {
     if (source_ != nullptr) source_->limit_body(bytes);
   }
 
+  /// Moves the end of the time that server_options::write_timeout gives this response by so much,
+  /// for one that is long in coming. Before anything is written. Go:
+  /// ResponseController.SetWriteDeadline.
+  void extend_write_timeout(std::chrono::nanoseconds more) noexcept {
+    if (source_ != nullptr) source_->extend_write_timeout(more);
+  }
+
   /// What the pattern's {name} matched, decoded; "" if it has none of that name. Go: PathValue.
   std::string_view path_value(std::string_view name) const noexcept;
   void set_path_value(std::string name, std::string value);
@@ -86,14 +95,15 @@ class request {
   std::string_view pattern() const noexcept { return pattern_; }
   void set_pattern(std::string_view pattern) { pattern_ = pattern; }
 
-  /// "127.0.0.1:51234". Go: RemoteAddr.
+  /// "127.0.0.1:51234", as of the time when the connection was accepted. Go: RemoteAddr.
   std::string remote_address() const {
     return source_ != nullptr ? source_->remote_address() : std::string();
   }
   bool is_tls() const noexcept { return source_ != nullptr && source_->is_tls(); }
 
-  /// Cancelled when the handler has returned and when the server is closed. Made at the first call.
-  /// Go: Context.
+  /// Cancelled when the handler has returned, when the server is closed, and when the client has
+  /// gone: it has closed the connection or its sending half, which is seen once the body has been
+  /// read to its end. Made at the first call, and watched from then on. Go: Context.
   const gort::context& context();
   /// For the handlers called with this request from now on: middleware adds values with it.
   /// Go: WithContext.

@@ -38,6 +38,9 @@ struct server_options {
   /// How long a connection may wait for its next request; it may take a quarter longer.
   std::chrono::nanoseconds idle_timeout{std::chrono::seconds(120)};
   std::size_t max_header_bytes = std::size_t{1} << 20;
+  /// More fields than this are answered 431; 0: as many as take max_header_bytes of memory besides
+  /// their text. Go: http.DefaultMaxHeaderValueCount.
+  std::size_t max_header_fields = 500;
   std::uint64_t max_body_bytes = std::uint64_t{32} << 20;
   /// Further ones wait in the system's backlog.
   std::size_t max_connections = 100'000;
@@ -45,8 +48,9 @@ struct server_options {
   std::function<void(std::string_view line)> log = {};
   /// Parent of the requests' contexts.
   gort::context base_context = {};
-  /// Stack of the connections' goroutines, on which handlers run; 0: gort's default.
-  std::size_t stack = 0;
+  /// Stack of the connections' goroutines, on which handlers run: room for what libraries need
+  /// there. Only what is touched costs memory. 0: gort's default (192 KiB).
+  std::size_t stack = std::size_t{2} << 20;
 };
 
 /// Serves connections, each on a goroutine of its own. All members may be called from anywhere.
@@ -56,7 +60,8 @@ class server {
   explicit server(handler h, server_options options = {});
   server(const server&) = delete;
   server& operator=(const server&) = delete;
-  /// close(), then waits for the handlers that run.
+  /// close(), then waits for the handlers that run; not for serve() to return, which may still be
+  /// on its way out.
   ~server();
 
   /// Accepts and serves until shutdown() or close(), then returns errc::server_closed; other errors
@@ -73,9 +78,14 @@ class server {
   /// Serves one connection on the calling goroutine (or plain thread) until it ends.
   void serve_connection(std::unique_ptr<stream> connection);
 
-  /// Stops accepting, closes idle connections, and blocks until the others have answered their
-  /// request, or until the context is cancelled, whose error it returns then. Go: Shutdown.
+  /// Stops accepting, closes idle connections, starts what register_on_shutdown() was given, and
+  /// blocks until the others have answered their request, or until the context is cancelled, whose
+  /// error it returns then. Go: Shutdown.
   std::error_code shutdown(const context& ctx);
+  /// Has f called, on a goroutine of its own, by each shutdown() from now on, which does not wait
+  /// for it: the place to end streams, whose handlers shutdown() waits for. Not by close(). Go:
+  /// RegisterOnShutdown.
+  void register_on_shutdown(std::function<void()> f);
   /// Stops accepting and closes all connections; handlers find their connection gone. Go: Close.
   void close();
 

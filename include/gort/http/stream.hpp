@@ -47,16 +47,19 @@ class stream {
   /// Both directions; operations in progress fail. A second call does nothing.
   virtual void close() noexcept = 0;
 
-  /// When operations fail with std::errc::timed_out; time_point{}: never.
+  /// When operations fail with std::errc::timed_out; time_point{}: never. Counts for those in
+  /// progress too: a deadline in the past ends them.
   virtual void set_read_deadline(time_point when) = 0;
   virtual void set_write_deadline(time_point when) = 0;
 
-  /// "127.0.0.1:51234", for logs.
+  /// "127.0.0.1:51234", for logs; still there when the other side has gone.
   virtual std::string remote_address() const = 0;
   virtual bool is_tls() const noexcept { return false; }
 };
 
-/// A network connection as a stream.
+/// A network connection as a stream. Its remote_address() is that of now.
 std::unique_ptr<stream> make_stream(net::conn connection);
+/// The same, with the address that accept() gave.
+std::unique_ptr<stream> make_stream(net::conn connection, net::endpoint remote);
 
 }  // namespace gort::http

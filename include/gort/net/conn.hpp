@@ -49,6 +49,10 @@ class conn {
   void wait_readable(std::error_code& error);
   void wait_readable();
 
+  /// Whether bytes, the end of the stream or an error are there already; true after close(). Never
+  /// blocks, and takes no turn.
+  bool has_input() const noexcept;
+
   /// wait_readable() and read() in one: asks for `room` when there is something to read into it,
   /// and then possibly once more. Returns as read() does; 0 if the room is empty. room() may block,
   /// and what it throws passes through; it must not read from this connection, whose turn that is.
@@ -114,7 +118,8 @@ class conn {
   endpoint remote_endpoint() const;
 
   /// The socket's number, for setsockopt(2) and the like; -1 after close(). It must stay
-  /// non-blocking and open.
+  /// non-blocking and open. From then on a read asks the system before it waits, one call more:
+  /// with SO_RCVLOWAT or TLS in the kernel an event does not tell all.
   int native_handle() const noexcept;
 
  private:

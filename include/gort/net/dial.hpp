@@ -14,7 +14,8 @@ struct dial_options {
   /// For all of it, looking up the name included; 0: no limit but the context's.
   std::chrono::nanoseconds timeout{0};
   /// How long an address may take before the next one is tried as well (RFC 8305); negative: one
-  /// after the other only.
+  /// after the other only, each within its share of the time that is left (2 s, if that is no more
+  /// than half of it), so that a silent one leaves time for the others.
   std::chrono::nanoseconds stagger{std::chrono::milliseconds(250)};
 };
 

@@ -18,7 +18,8 @@ class endpoint {
   endpoint() noexcept = default;
 
   static endpoint ip4(std::array<std::uint8_t, 4> address, std::uint16_t port) noexcept;
-  /// `scope`: the interface's number, for link-local addresses.
+  /// `scope`: the interface's number, for link-local addresses. A v4-mapped address,
+  /// ::ffff:10.0.0.1, is the IPv4 one.
   static endpoint ip6(const std::array<std::uint8_t, 16>& address, std::uint16_t port,
                       std::uint32_t scope = 0) noexcept;
   /// A Unix-domain socket; a path that begins with '@' is in Linux's abstract namespace.
@@ -39,6 +40,8 @@ class endpoint {
   const std::string& path() const noexcept { return path_; }
   /// 127.0.0.0/8 or ::1.
   bool is_loopback() const noexcept;
+  /// 0.0.0.0 or [::], whatever the port. Go: Addr.IsUnspecified.
+  bool is_unspecified() const noexcept;
 
   endpoint with_port(std::uint16_t port) const {
     endpoint changed = *this;

@@ -11,6 +11,9 @@ namespace gort::net {
 struct listen_options {
   int backlog = 0;          ///< connections that wait to be accepted; 0: the system's maximum
   bool reuse_port = false;  ///< TCP: several listeners share the port and its connections
+  /// Unix: close() removes the file that listen() has made (never another one that has its name by
+  /// then). Off for a socket that a successor goes on listening on. Go: SetUnlinkOnClose.
+  bool unlink_on_close = true;
 };
 
 /// Move-only; closes when destroyed. Goroutines and plain threads, any number at a time.
@@ -29,9 +32,12 @@ class listener {
   /// wait), errc::timed_out. Go: Accept.
   conn accept(std::error_code& error);
   conn accept();
+  /// Also says from whom, which conn::remote_endpoint() cannot once the other side has gone.
+  conn accept(endpoint& from, std::error_code& error);
 
-  /// Stops listening; wakes all in accept(). The file of a Unix socket is removed. A second call
-  /// gives errc::closed. Never blocks.
+  /// Stops listening; wakes all in accept(). The file of a Unix socket is removed, if it is still
+  /// the one that listen() has made and unless listen_options::unlink_on_close is off. A second
+  /// call gives errc::closed. Never blocks.
   void close(std::error_code& error) noexcept;
   void close();
 
@@ -48,9 +54,9 @@ class listener {
   detail::socket_handle handle_;
 };
 
-/// Listens on "127.0.0.1:80", "[::1]:0" (0: any free port), ":80" (all addresses, IPv6 and IPv4),
-/// "unix:/path", "unix:@abstract", "unix:@" (any free abstract name). Numbers only; does not block.
-/// Throws std::system_error. Go: net.Listen.
+/// Listens on "127.0.0.1:80", "[::1]:0" (0: any free port), ":80" and "[::]:80" (all addresses,
+/// IPv6 and IPv4), "0.0.0.0:80" (all of IPv4), "unix:/path", "unix:@abstract", "unix:@" (any free
+/// abstract name). Numbers only; does not block. Throws std::system_error. Go: net.Listen.
 listener listen(std::string_view address, const listen_options& options, std::error_code& error);
 listener listen(std::string_view address, const listen_options& options = {});
 

@@ -1,0 +1,176 @@
+// What watching costs: the same work with a profile off and on, in turn in one process, so that
+// both see the same machine. For bench/run --rows watching.
+//
+//   bench_watching ROW --procs N    prints one line of JSON: ns per operation, off and on, by slice
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include <gort/chan.hpp>
+#include <gort/mutex.hpp>
+#include <gort/pprof.hpp>
+#include <gort/runtime.hpp>
+#include <gort/trace.hpp>
+#include <gort/wait_group.hpp>
+
+#include "row_main.hpp"
+
+namespace {
+
+using clock_type = std::chrono::steady_clock;
+
+struct result {
+  std::vector<double> off_ns;
+  std::vector<double> on_ns;
+};
+
+template <class F>
+double ns_each(int operations, F f) {
+  const auto start = clock_type::now();
+  f(operations);
+  return std::chrono::duration<double, std::nano>(clock_type::now() - start).count() / operations;
+}
+
+// Slices of some 50 ms; which of a pair comes first changes. counts_ends: what is done to switch it
+// on and off belongs to it.
+template <class Work, class On, class Off>
+result in_turn(int operations, Work work, On on, Off off, int pairs = 40,
+               bool counts_ends = false) {
+  result out;
+  work(operations);
+  for (int i = 0; i < 2 * pairs; ++i) {
+    const bool is_on = (i + i / 2) % 2 == 0;
+    if (is_on && !counts_ends) on();
+    const double ns = ns_each(operations, [&](int n) {
+      if (is_on && counts_ends) on();
+      work(n);
+      if (is_on && counts_ends) off();
+    });
+    if (is_on && !counts_ends) off();
+    (is_on ? out.on_ns : out.off_ns).push_back(ns);
+  }
+  return out;
+}
+
+void ping_pong(int rounds) {
+  gort::chan<int> there = gort::make_chan<int>(), back = gort::make_chan<int>();
+  gort::wait_group all;
+  all.go([&] {
+    for (int i = 0; i < rounds; ++i) {
+      there.send(i);
+      (void)back.recv();
+    }
+  });
+  for (int i = 0; i < rounds; ++i) back.send(*there.recv());
+  all.wait();
+}
+
+void contended(int operations) {
+  constexpr int goroutines = 8;
+  gort::mutex m;
+  gort::wait_group all;
+  long counter = 0;
+  for (int g = 0; g < goroutines; ++g)
+    all.go([&] {
+      for (int i = 0; i < operations / goroutines; ++i) {
+        m.lock();
+        ++counter;
+        m.unlock();
+      }
+    });
+  all.wait();
+}
+
+// Of many sizes, most of them short-lived.
+void allocate(int operations) {
+  constexpr std::size_t alive = 512;
+  static void* blocks[alive] = {};
+  unsigned x = 1;
+  for (int i = 0; i < operations; ++i) {
+    x = x * 1664525 + 1013904223;
+    void*& place = blocks[(x >> 16) % alive];
+    std::free(place);
+    place = std::malloc(16 + (x >> 20) % 1000);
+  }
+}
+
+result cpu_profile(int hz) {
+  gort::pprof::set_cpu_profile_rate(hz);
+  return in_turn(
+      400'000, ping_pong, [] { gort::pprof::start_cpu_profile([](std::string_view) {}); },
+      [] { gort::pprof::stop_cpu_profile(); });
+}
+
+result mutex_profile() {
+  return in_turn(
+      2'000'000, contended, [] { gort::runtime::set_mutex_profile_fraction(5); },
+      [] { gort::runtime::set_mutex_profile_fraction(0); });
+}
+
+result block_profile() {
+  return in_turn(
+      400'000, ping_pong, [] { gort::runtime::set_block_profile_rate(10'000); },
+      [] { gort::runtime::set_block_profile_rate(0); });
+}
+
+// Off here is a rate of 0; the cost of being asked shows against a program without the library.
+result heap_profile() {
+  return in_turn(
+      1'000'000, allocate, [] { gort::runtime::set_mem_profile_rate(512 << 10); },
+      [] { gort::runtime::set_mem_profile_rate(0); });
+}
+
+// With all that is written down in the end: the last of it in stop().
+result trace_to_nowhere(bool stacks) {
+  return in_turn(
+      1'000'000, ping_pong,
+      [stacks] { gort::trace::start([](std::string_view) {}, {.stacks = stacks}); },
+      [] {
+        const gort::trace::counts how = gort::trace::stop();
+        if (how.lost_events != 0)
+          std::fprintf(stderr, "lost %llu of %llu events\n",
+                       static_cast<unsigned long long>(how.lost_events),
+                       static_cast<unsigned long long>(how.events + how.lost_events));
+      },
+      8, true);
+}
+
+result flight_recorder(bool stacks) {
+  gort::trace::flight_recorder recorder({.stacks = stacks});
+  return in_turn(
+      400'000, ping_pong, [&] { recorder.start(); }, [&] { recorder.stop(); });
+}
+
+void print_all(const char* name, const std::vector<double>& all) {
+  std::printf("\"%s\": [", name);
+  for (std::size_t i = 0; i < all.size(); ++i) std::printf("%s%.2f", i == 0 ? "" : ", ", all[i]);
+  std::printf("]");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::map<std::string, std::function<result()>> rows{
+      {"cpu_100", [] { return cpu_profile(100); }},
+      {"cpu_1000", [] { return cpu_profile(1000); }},
+      {"mutex_5", mutex_profile},
+      {"block_10us", block_profile},
+      {"heap", heap_profile},
+      {"trace", [] { return trace_to_nowhere(true); }},
+      {"trace_bare", [] { return trace_to_nowhere(false); }},
+      {"recorder", [] { return flight_recorder(true); }},
+      {"recorder_bare", [] { return flight_recorder(false); }},
+  };
+  return row_main<result>(argc, argv, rows, [](const char*, const char*, const result& r) {
+    std::printf("{");
+    print_all("off_ns", r.off_ns);
+    std::printf(", ");
+    print_all("on_ns", r.on_ns);
+    std::printf("}\n");
+  });
+}

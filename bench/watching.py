@@ -1,0 +1,74 @@
+"""What watching costs: the same work with a profile off and on. For bench/run --rows watching."""
+import json
+import os
+import statistics
+import subprocess
+
+# row, procs, what it is, percent that it may cost
+ROWS = [
+    ("cpu_100", 1, "CPU profile at 100 Hz, ping-pong", 1),
+    ("cpu_1000", 1, "CPU profile at 1000 Hz, ping-pong", 5),
+    ("mutex_5", 2, "mutex profile, 1 in 5, contended", 1),
+    ("block_10us", 1, "block profile, 10 us, ping-pong", None),
+    ("heap", 1, "heap profile, malloc and free", 1),
+    ("recorder_bare", 1, "flight recorder without stacks, ping-pong", None),
+    ("trace_bare", 1, "trace without stacks, ping-pong", 5),
+    ("trace", 1, "trace, ping-pong", None),
+]
+# The same by Go, which always records stacks: rows of bench/peers/go.
+OF_GO = ("ping_pong", "ping_pong_trace", 1, "Go's trace, Go's ping-pong")
+# The heap row's `off` is a program that does not link gort::malloc_profile.
+WITH_MALLOC = {"heap"}
+
+
+def run_once(program, row, procs):
+    out = subprocess.run([program, row, "--procs", str(procs)], stdout=subprocess.PIPE, text=True,
+                         timeout=600)
+    if out.returncode != 0:
+        raise SystemExit(f"{program} {row} --procs {procs}: exit status {out.returncode}")
+    return json.loads(out.stdout.strip().splitlines()[-1])
+
+
+def costs(off, on):
+    """Percent, pair by pair."""
+    return [100 * (b - a) / a for a, b in zip(off, on)]
+
+
+def run_go(program, row, procs):
+    out = subprocess.run([program, row, "--procs", str(procs)], stdout=subprocess.PIPE, text=True,
+                         check=True, timeout=600)
+    return json.loads(out.stdout.strip().splitlines()[-1])["ns_per_op"]
+
+
+def measure(build, rounds, go=None):
+    """Prints the table; returns (samples, how many rows missed their bound)."""
+    plain = os.path.join(build, "bench_watching")
+    with_malloc = os.path.join(build, "bench_watching_malloc")
+    kept, missed = [], 0
+    print("| row | P | off, ns | on, ns | costs, median of pairs | half of the pairs within | "
+          "bound | |")
+    print("|---|---|---|---|---|---|---|---|")
+    rows = ROWS + ([(OF_GO[1], OF_GO[2], OF_GO[3], None)] if go else [])
+    for row, procs, what, bound in rows:
+        off, on = [], []
+        for _ in range(rounds):
+            if row == OF_GO[1]:
+                for _ in range(4):
+                    off.append(run_go(go, OF_GO[0], procs))
+                    on.append(run_go(go, row, procs))
+            elif row in WITH_MALLOC:
+                off += run_once(plain, row, procs)["off_ns"]
+                on += run_once(with_malloc, row, procs)["on_ns"]
+            else:
+                got = run_once(plain, row, procs)
+                off += got["off_ns"]
+                on += got["on_ns"]
+        percent = costs(off, on)
+        low, middle, high = statistics.quantiles(percent, n=4)
+        told = "" if bound is None else "met" if middle <= bound else "NOT met"
+        missed += told == "NOT met"
+        print(f"| {what} | {procs} | {statistics.median(off):.1f} | {statistics.median(on):.1f} "
+              f"| {middle:+.2f}% | {low:+.1f}% .. {high:+.1f}% "
+              f"| {'' if bound is None else f'<= {bound}%'} | {told} |")
+        kept.append({"row": row, "procs": procs, "off_ns": off, "on_ns": on, "bound": bound})
+    return kept, missed

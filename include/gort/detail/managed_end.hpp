@@ -1,0 +1,27 @@
+// What weak pointers, finalizers and cleanups need of the library (src/gc/endings.cpp).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include <gort/detail/atomic.hpp>
+
+namespace gort::managed {
+
+/// Shared by all weak pointers to one object: itself a managed object, never scanned.
+struct weak_handle {
+  detail::atomic<std::uintptr_t> target;  // 0: it is dead
+};
+
+/// Puts the handle of the object that `object` leads to into *to, as allocate() does. May park;
+/// throws std::bad_alloc. 0 if it leads to none.
+void handle_of(std::uintptr_t object, std::uintptr_t* to);
+/// Puts `value`, an address in the handle's object, into *to if that lives; else *to stays null.
+void strengthen(const weak_handle& handle, std::uintptr_t value, std::uintptr_t* to) noexcept;
+
+/// `f` null: none any more. Throws runtime_error if there is one already, or the object is none.
+void set_finalizer(std::uintptr_t object, std::function<void()> f);
+std::uint64_t add_cleanup(std::uintptr_t object, std::function<void()> f);
+void stop_cleanup(std::uintptr_t object, std::uint64_t number) noexcept;
+
+}  // namespace gort::managed

@@ -1,0 +1,168 @@
+// Spans, and how an address leads to its object.
+//
+//      | stacks of goroutines ... | page | page | page | ...            one reserved range
+//                                    \__ span __/
+//
+// For each page of the range's heap part there is a word that says which page its span begins at,
+// and a place for the span's record, used by first pages only. Both tables are reserved and cost
+// memory where touched: 260 bytes for each span, 3.2% of the smallest.
+//
+// Invariants
+//   [span-1] base, slots and the like are written before first_page[] says so (release, acquire)
+//   and
+//            stay until the span's pages are freed, which the sweep does, and nothing else.
+//   [span-2] `live`: slots that hold an object, or that the owner of a cached span may fill at any
+//            time. Written under the lock of the span's class [central-1]; read without.
+//   [span-3] `cached`: some cache takes slots from it, or a large one's address is about to be
+//            stored [alloc-1]. It is in no list, and its pages are not freed.
+//   [span-5] What is not marked may live if it was made since the marking has ended: in a span
+//   whose
+//            sweep_cycle is the present one, in a slot that is `held` (a cache had it free when the
+//            marking began [alloc-3]), in a large one that is cached. is_settled() says so.
+//   [span-4] `mark`: bits are set by atomic or while marking [mark-3], cleared by the collector
+//            before.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include <gort/detail/atomic.hpp>
+#include <gort/detail/managed_make.hpp>
+
+#include "base/sanitizer.hpp"
+#include "gc/size_classes.hpp"
+
+namespace gort::managed {
+
+constexpr std::size_t bitmap_words = slots_max / 64;
+
+// kind: what the slots of a span hold. `ending`: they begin with an object_header.
+
+constexpr unsigned kind_count = 3;
+
+struct alignas(64) span {
+  std::uintptr_t base = 0;
+  std::size_t slot_bytes = 0;
+  std::size_t pages = 0;
+  std::uint32_t slots = 0;
+  std::uint32_t reciprocal = 0;  // ceil(2^32 / slot_bytes); 0: there is one slot
+  // Swept in, or born in, or taken from since [span-5].
+  detail::atomic<std::uint32_t> sweep_cycle;
+  std::uint8_t size_class = 0;
+  managed::kind kind = managed::kind::plain;
+  detail::atomic<std::uint8_t> cached;  // written under the lock of its class [span-3]
+  bool fresh = false;                   // its memory is zero as far as nobody has had it
+  span* next = nullptr;                 // in the list of its class; its lock
+  detail::atomic<std::uint64_t> live[bitmap_words];
+  detail::atomic<std::uint64_t> mark[bitmap_words];
+  detail::atomic<std::uint64_t> held[bitmap_words];  // written by the collector [span-5]
+
+  std::uint32_t slot_of(std::uintptr_t inside) const noexcept {
+    return static_cast<std::uint32_t>(((inside - base) * reciprocal) >> 32);
+  }
+  std::uintptr_t address_of(std::uint32_t slot) const noexcept { return base + slot * slot_bytes; }
+  bool holds(std::uint32_t slot) const noexcept {
+    // Acquire pairs with the release in take_over() and sweep_span().
+    return (live[slot / 64].load_acquire() >> slot % 64 & 1) != 0;
+  }
+  /// What is neither marked nor held is dead. With the lock of its class or the gate's.
+  bool is_settled(std::uint32_t cycle) const noexcept {
+    return sweep_cycle.load_relaxed() != cycle &&
+           (size_class != large_class || cached.load_relaxed() == 0);
+  }
+  /// After the marking; likewise.
+  bool is_dead(std::uint32_t slot, std::uint32_t cycle) const noexcept {
+    const std::uint64_t kept = mark[slot / 64].load_relaxed() | held[slot / 64].load_relaxed();
+    return (kept >> slot % 64 & 1) == 0 && is_settled(cycle);
+  }
+  bool is_marked(std::uint32_t slot) const noexcept {
+    return (mark[slot / 64].load_relaxed() >> slot % 64 & 1) != 0;
+  }
+  /// True: it was not.
+  bool set_mark(std::uint32_t slot) noexcept {
+    const std::uint64_t bit = std::uint64_t{1} << slot % 64;
+    // What is passed along with a mark is ordered by locks; the order named is the one there is.
+    return (mark[slot / 64].fetch_or_acq_rel(bit) & bit) == 0;
+  }
+};
+static_assert(sizeof(span) == 256);
+
+/// At the beginning of the slots of kind `ending`, before the object. Zero in a slot that has none.
+struct object_header {
+  detail::atomic<const struct ending_type*> type;  // null: not constructed, or ended
+  std::size_t count = 0;
+  static constexpr std::size_t bytes = 16;
+};
+static_assert(sizeof(object_header) == object_header::bytes);
+
+struct layout {
+  std::uintptr_t heap_low = 0;
+  std::size_t page_count = 0;
+  // So many of them, and of the tables, are open; only grows [pages-4].
+  detail::atomic<std::size_t> open_pages;
+  detail::atomic<std::uint32_t>* first_page = nullptr;  // 1 + its index; 0: none
+  span* spans = nullptr;
+};
+extern layout heap;  // src/gc/range.cpp; written once, by who reserves the range
+
+/// Idempotent; false: there is no address space. Any thread.
+bool reserve_range() noexcept;
+
+/// Where an object is that an address leads to. Null: to none.
+struct place {
+  span* in = nullptr;
+  std::uint32_t slot = 0;
+  explicit operator bool() const noexcept { return in != nullptr; }
+};
+
+[[gnu::always_inline]] inline place find(std::uintptr_t address) noexcept {
+  const std::size_t page = (address - heap.heap_low) / page_bytes;
+  // Acquire pairs with the release in open_locked().
+  if (page >= heap.open_pages.load_acquire()) return {};
+  // Acquire pairs with the release in publish_span(); [span-1].
+  const std::uint32_t first = heap.first_page[page].load_acquire();
+  if (first == 0) return {};
+  span& in = heap.spans[first - 1];
+  const std::uint32_t slot = in.slot_of(address);
+  if (slot >= in.slots || !in.holds(slot)) return {};
+  return {&in, slot};
+}
+
+// src/gc/pages.cpp. All under one lock; some dozens of instructions as long as memory is not in
+// pieces.
+/// A run of pages for a span; null: the range is full. `fresh`: nobody has had them.
+span* take_pages(std::size_t pages, std::size_t alignment, bool& fresh) noexcept;
+/// Fills first_page in: from now on its addresses lead to it.
+void publish_span(span& made) noexcept;
+void free_span(span& dead) noexcept;
+/// Calls f(span) for all published ones; who frees spans, the collector, is who calls.
+void for_each_span(void (*f)(span&, void*), void* argument) noexcept;
+template <class F>
+void for_each_span(F f) noexcept {
+  for_each_span([](span& each, void* raw) { (*static_cast<F*>(raw))(each); }, &f);
+}
+/// Gives pages back to the system that have been free for two calls of this; `all`: all free ones.
+/// Returns how many bytes. The collector.
+std::size_t scavenge(bool all) noexcept;
+struct page_counts {
+  std::size_t in_use = 0;  // bytes
+  std::size_t free = 0;    // not given back
+};
+page_counts count_pages() noexcept;
+
+// src/gc/allocate.cpp. The lists of spans with free slots, each under its own lock [central-1].
+/// Begins a cycle's sweep: no list has any more, and who needs slots takes what has been swept.
+void forget_free_spans() noexcept;
+/// After the barrier of a marking: what caches have free is held for this cycle [alloc-3].
+void hold_cached_slots() noexcept;
+/// Frees what is not marked. Not of a cached one, nor of one that was born in this cycle.
+struct swept {
+  std::size_t live_bytes = 0;
+  std::size_t freed = 0;
+};
+swept sweep_span(span& each, std::uint32_t cycle) noexcept;
+/// Of kind `ending`: calls f(address) for each object that is dead and has a destructor to run.
+void find_ending(span& each, std::uint32_t cycle, void (*f)(std::uintptr_t, void*),
+                 void* argument) noexcept;
+
+}  // namespace gort::managed

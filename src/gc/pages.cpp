@@ -1,0 +1,236 @@
+// Pages: which are free, found by a bitmap, first fit.
+//
+// Invariants
+//   [pages-1] All is guarded by `lock`, but `first_page`, which is read by all [span-1].
+//   [pages-2] A page is `taken`, or free; a free one below `frontier` is `dirty`, or the system has
+//             its memory and it reads as zero. Nothing at or above `frontier` has been touched.
+//   [pages-4] The heap and its tables are opened 64 MiB of pages at a time, before a page of them
+//   is
+//             taken.
+//   [pages-3] `rested` says of a dirty free page that it was free at the last scavenge, too.
+//
+// Rejected: a tree of free runs: a heap of a gigabyte is 2048 words of bitmap, and single pages,
+// which nearly all spans are, are found where the last one was.
+#include <algorithm>
+#include <bit>
+#include <new>
+
+#include <gort/detail/spin_lock.hpp>
+
+#include "gc/heap.hpp"
+#include "os/addresses.hpp"
+#include "os/memory.hpp"
+
+namespace gort::managed {
+
+namespace {
+
+struct page_book {
+  detail::spin_lock lock;
+  std::uint64_t* taken = nullptr;  // bitmaps, reserved for all pages
+  std::uint64_t* dirty = nullptr;
+  std::uint64_t* rested = nullptr;
+  std::size_t frontier = 0;
+  std::size_t told = 0;  // to the leak checker, of pages
+  std::size_t hint = 0;  // no single free page below
+  std::size_t in_use = 0;
+  std::size_t dirty_free = 0;
+};
+constinit page_book pages_now;
+
+bool get(const std::uint64_t* map, std::size_t page) noexcept {
+  return (map[page / 64] >> page % 64 & 1) != 0;
+}
+void put(std::uint64_t* map, std::size_t page, bool value) noexcept {
+  const std::uint64_t bit = std::uint64_t{1} << page % 64;
+  map[page / 64] = value ? map[page / 64] | bit : map[page / 64] & ~bit;
+}
+
+bool make_maps_locked() noexcept {
+  if (pages_now.taken != nullptr) return true;
+  const std::size_t words = heap.page_count / 64 + 1;
+  void* memory = os::reserve(3 * words * sizeof(std::uint64_t));
+  if (memory == nullptr) return false;
+  pages_now.taken = static_cast<std::uint64_t*>(memory);
+  pages_now.dirty = pages_now.taken + words;
+  pages_now.rested = pages_now.dirty + words;
+  return true;
+}
+
+// [pages-4]
+bool open_locked(std::size_t end) noexcept {
+  constexpr std::size_t at_once = (std::size_t{64} << 20) / page_bytes;
+  const std::size_t open = heap.open_pages.load_relaxed();
+  if (end <= open) return true;
+  const std::size_t wanted = std::min(heap.page_count, (end + at_once - 1) / at_once * at_once);
+  const std::size_t more = wanted - open;
+  if (!os::open_addresses(reinterpret_cast<void*>(heap.heap_low + open * page_bytes),
+                          more * page_bytes) ||
+      !os::open_addresses(heap.first_page + open, more * sizeof(*heap.first_page)) ||
+      !os::open_addresses(heap.spans + open, more * sizeof(span)))
+    return false;
+  heap.open_pages.store_release(wanted);  // pairs with the acquire in find()
+  return true;
+}
+
+// What objects hold of malloc's memory is no leak.
+void tell_leak_checker_locked() noexcept {
+  constexpr std::size_t at_once = 512;
+  while (pages_now.told < pages_now.frontier) {
+    base::leak_root_add(reinterpret_cast<void*>(heap.heap_low + pages_now.told * page_bytes),
+                        at_once * page_bytes);
+    pages_now.told += at_once;
+  }
+}
+
+// The first run of free pages at or above `from`; page_count: none.
+std::size_t find_run_locked(std::size_t from, std::size_t pages, std::size_t step) noexcept {
+  const std::size_t end = heap.page_count;
+  std::size_t at = (from + step - 1) / step * step;
+  while (at + pages <= end) {
+    if (at >= pages_now.frontier) return at;
+    if (pages == 1 && step == 1) {
+      const std::uint64_t free = ~pages_now.taken[at / 64] >> at % 64;
+      if (free != 0) return at + static_cast<std::size_t>(std::countr_zero(free));
+      at = (at / 64 + 1) * 64;
+      continue;
+    }
+    std::size_t run = 0;
+    while (run < pages && (at + run >= pages_now.frontier || !get(pages_now.taken, at + run)))
+      ++run;
+    if (run == pages) return at;
+    at = (at + run + 1 + step - 1) / step * step;
+  }
+  return end;
+}
+
+}  // namespace
+
+span* take_pages(std::size_t pages, std::size_t alignment, bool& fresh) noexcept {
+  if (pages > heap.page_count) return nullptr;
+  detail::spin_guard guard(pages_now.lock);
+  if (!make_maps_locked()) return nullptr;
+  std::size_t step = 1;
+  if (alignment > page_bytes) {
+    step = alignment / page_bytes;
+    if (heap.heap_low % alignment != 0) return nullptr;  // what range.cpp aligns it to is the most
+  }
+  const std::size_t first = find_run_locked(pages_now.hint, pages, step);
+  if (first + pages > heap.page_count || !open_locked(first + pages)) return nullptr;
+  if (pages == 1 && step == 1) pages_now.hint = first + 1;
+  fresh = true;
+  for (std::size_t i = first; i < first + pages; ++i) {
+    put(pages_now.taken, i, true);
+    if (!get(pages_now.dirty, i)) continue;
+    fresh = false;
+    put(pages_now.dirty, i, false);
+    --pages_now.dirty_free;
+  }
+  pages_now.frontier = std::max(pages_now.frontier, first + pages);
+  tell_leak_checker_locked();
+  pages_now.in_use += pages;
+  span* made = ::new (&heap.spans[first]) span;
+  made->base = heap.heap_low + first * page_bytes;
+  made->pages = pages;
+  return made;
+}
+
+void publish_span(span& made) noexcept {
+  const auto first = static_cast<std::size_t>(&made - heap.spans);
+  for (std::size_t i = 0; i < made.pages; ++i) {
+    // Release pairs with the acquire in find().
+    heap.first_page[first + i].store_release(static_cast<std::uint32_t>(first + 1));
+  }
+}
+
+void free_span(span& dead) noexcept {
+  const auto first = static_cast<std::size_t>(&dead - heap.spans);
+  detail::spin_guard guard(pages_now.lock);
+  for (std::size_t i = first; i < first + dead.pages; ++i) {
+    heap.first_page[i].store_relaxed(0);  // nobody has an address that leads here
+    put(pages_now.taken, i, false);
+    put(pages_now.dirty, i, true);
+    put(pages_now.rested, i, false);
+  }
+  pages_now.dirty_free += dead.pages;
+  pages_now.in_use -= dead.pages;
+  pages_now.hint = std::min(pages_now.hint, first);
+}
+
+void for_each_span(void (*f)(span&, void*), void* argument) noexcept {
+  std::size_t end;
+  {
+    detail::spin_guard guard(pages_now.lock);
+    end = pages_now.frontier;
+  }
+  for (std::size_t page = 0; page < end;) {
+    // Acquire pairs with the release in publish_span().
+    const std::uint32_t first = heap.first_page[page].load_acquire();
+    if (first != page + 1) {
+      ++page;
+      continue;
+    }
+    span& each = heap.spans[page];
+    page += each.pages;  // before f frees it
+    f(each, argument);
+  }
+}
+
+namespace {
+
+// A run of at most `pages_max` to give back, taken so that nobody else does; advances `at`. 0:
+// none.
+std::size_t take_run_locked(std::size_t& at, std::size_t end, bool all) noexcept {
+  constexpr std::size_t pages_max = 128;
+  const auto cold = [&](std::size_t i) {
+    return !get(pages_now.taken, i) && get(pages_now.dirty, i) && (all || get(pages_now.rested, i));
+  };
+  constexpr std::size_t looks_max = 4096;  // with the lock held
+  const std::size_t stop = std::min(end, at + looks_max);
+  for (; at < stop && !cold(at); ++at) put(pages_now.rested, at, !get(pages_now.taken, at));
+  std::size_t run = 0;
+  for (; at + run < stop && run < pages_max && cold(at + run); ++run)
+    put(pages_now.taken, at + run, true);
+  return run;
+}
+
+}  // namespace
+
+std::size_t scavenge(bool all) noexcept {
+  std::size_t bytes = 0;
+  std::size_t end;
+  {
+    detail::spin_guard guard(pages_now.lock);
+    end = pages_now.frontier;
+  }
+  for (std::size_t at = 0; at < end;) {
+    std::size_t run;
+    {
+      detail::spin_guard guard(pages_now.lock);
+      run = take_run_locked(at, end, all);
+    }
+    if (run == 0) continue;
+    // Refused (locked memory): they stay dirty.
+    const bool done =
+        os::give_back(reinterpret_cast<void*>(heap.heap_low + at * page_bytes), run * page_bytes);
+    detail::spin_guard guard(pages_now.lock);
+    for (std::size_t i = at; i < at + run; ++i) {
+      put(pages_now.taken, i, false);
+      if (done) put(pages_now.dirty, i, false);
+    }
+    if (done) {
+      pages_now.dirty_free -= run;
+      bytes += run * page_bytes;
+    }
+    pages_now.hint = std::min(pages_now.hint, at);
+    at += run;
+  }
+  return bytes;
+}
+
+page_counts count_pages() noexcept {
+  detail::spin_guard guard(pages_now.lock);
+  return {pages_now.in_use * page_bytes, pages_now.dirty_free * page_bytes};
+}
+
+}  // namespace gort::managed

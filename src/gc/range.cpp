@@ -1,0 +1,103 @@
+// The range that managed objects and goroutines' stacks share, and the tables for it.
+//
+// One compare says whether an address is in scanned memory [word-4]. A quarter is for stacks: their
+// slots come from here as soon as this file is linked, and so only then; those that are outside
+// (made before, or when the quarter is full) are memory like any other, where each gc::ptr is in
+// the table of roots.
+//
+// A terabyte of addresses if the system grants it, else half, and so on. They are no memory, and
+// nobody's to read, before they are opened: chunks of stacks one by one, the heap and its tables as
+// it grows (pages.cpp).
+#include <utility>
+
+#include <gort/detail/spin_lock.hpp>
+
+#include "gc/heap.hpp"
+#include "os/addresses.hpp"
+#include "os/memory.hpp"
+#include "os/preempt.hpp"
+#include "stack/slots.hpp"
+
+namespace gort::detail {
+constinit managed_state managed;
+}
+
+namespace gort::managed {
+
+constinit layout heap;
+
+namespace {
+
+constinit detail::spin_lock range_lock;
+constinit detail::atomic<std::uint32_t>
+    range_state;                           // 0: not asked for; 1: there is one; 2: refused
+constinit std::uintptr_t stacks_next = 0;  // range_lock
+constinit std::uintptr_t stacks_end = 0;
+
+// Sanitizers' own maps leave less room.
+constexpr std::size_t range_bytes_max =
+    base::with_asan || base::with_tsan ? std::size_t{64} << 30 : std::size_t{1} << 40;
+constexpr std::size_t alignment_max = std::size_t{2} << 20;  // of objects
+constexpr std::size_t range_bytes_min = std::size_t{256} << 20;
+
+void* take_stack_chunk(std::size_t bytes) noexcept {
+  detail::spin_guard guard(range_lock);
+  const std::size_t whole = (bytes + page_bytes - 1) / page_bytes * page_bytes;
+  if (stacks_end - stacks_next < whole) return nullptr;
+  if (!os::open_addresses(reinterpret_cast<void*>(stacks_next), whole)) return nullptr;
+  return reinterpret_cast<void*>(std::exchange(stacks_next, stacks_next + whole));
+}
+
+bool reserve_locked() noexcept {
+  for (std::size_t bytes = range_bytes_max; bytes >= range_bytes_min; bytes /= 2) {
+    const std::size_t stacks = bytes / 4;
+    const std::size_t pages = (bytes - stacks) / page_bytes;
+    void* range = os::reserve_addresses(bytes + alignment_max);
+    if (range == nullptr) continue;
+    void* first_page = os::reserve_addresses(pages * sizeof(detail::atomic<std::uint32_t>));
+    void* spans = first_page == nullptr ? nullptr : os::reserve_addresses(pages * sizeof(span));
+    if (spans == nullptr) {
+      if (first_page != nullptr) os::unreserve(first_page, pages * 4);
+      os::unreserve(range, bytes + alignment_max);
+      continue;
+    }
+    const std::uintptr_t low =
+        (reinterpret_cast<std::uintptr_t>(range) + alignment_max - 1) & ~(alignment_max - 1);
+    heap.heap_low = low + stacks;
+    heap.first_page = static_cast<detail::atomic<std::uint32_t>*>(first_page);
+    heap.spans = static_cast<span*>(spans);
+    heap.page_count = pages;  // open_pages is 0
+    stacks_next = low;
+    stacks_end = low + stacks;
+    detail::managed.range_low.store_relaxed(low);
+    // Release pairs with the acquire in managed_word::elsewhere().
+    detail::managed.range_bytes.store_release(bytes);
+    return true;
+  }
+  return false;
+}
+
+// When the program is loaded, so that goroutines' stacks lie in the range. What needs it earlier
+// asks for it.
+const bool at_load = reserve_range();
+
+}  // namespace
+
+bool reserve_range() noexcept {
+  // Acquire pairs with the release below.
+  const std::uint32_t known = range_state.load_acquire();
+  if (known != 0) return known == 1;
+  detail::spin_guard guard(range_lock);
+  if (range_state.load_relaxed() != 0) return range_state.load_relaxed() == 1;
+  const bool there = reserve_locked();
+  if (there) {
+    // [mark-6]: with the system's barriers stores need none of their own. Nothing is marked yet.
+    if (os::fences_running_threads()) detail::managed.shading.store_relaxed(0);
+    // Release pairs with the acquire in slots.cpp.
+    stack::chunk_source.store_release(take_stack_chunk);
+  }
+  range_state.store_release(there ? 1 : 2);  // pairs with the acquire above
+  return there;
+}
+
+}  // namespace gort::managed

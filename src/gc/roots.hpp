@@ -1,0 +1,15 @@
+// The table of words that hold managed pointers and are in no scanned memory [word-4].
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace gort::managed {
+
+/// Calls f(what it holds) for each word in the table.
+void for_each_root(void (*f)(std::uintptr_t held) noexcept) noexcept;
+
+/// How many leaves the table has, of 1 MiB of addresses each.
+std::size_t root_leaves() noexcept;
+
+}  // namespace gort::managed

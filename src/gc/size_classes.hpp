@@ -1,0 +1,56 @@
+// In which sizes small objects come, and how many pages a span of each size takes.
+//
+// A span is a run of 8 KiB pages that holds slots of one size. Classes: each 16 bytes up to 128,
+// then four for each doubling, up to 32 KiB: at most a fifth of a slot is wasted. A span has at
+// most 512 slots, so its bitmaps have 8 words, and at most an eighth of it is left over at its end.
+#pragma once
+
+#include <array>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+
+namespace gort::managed {
+
+constexpr std::size_t page_bytes = 8 << 10;
+constexpr std::size_t small_bytes_max = 32 << 10;
+constexpr std::size_t slots_max = 512;
+constexpr unsigned class_count = 8 + 4 * 8;
+constexpr unsigned large_class = class_count;  // one object, whole pages
+
+constexpr std::size_t slot_bytes_of(unsigned size_class) noexcept {
+  if (size_class < 8) return 16 * (size_class + std::size_t{1});
+  const unsigned doubling = (size_class - 8) / 4;
+  const std::size_t from = std::size_t{128} << doubling;
+  return from + from / 4 * ((size_class - 8) % 4 + 1);
+}
+static_assert(slot_bytes_of(class_count - 1) == small_bytes_max);
+
+constexpr unsigned class_for(std::size_t bytes) noexcept {  // 1 to small_bytes_max
+  if (bytes <= 128) return static_cast<unsigned>((bytes - 1) / 16);
+  const unsigned doubling = static_cast<unsigned>(std::bit_width(bytes - 1)) - 8;
+  const std::size_t from = std::size_t{128} << doubling;
+  return 8 + 4 * doubling + static_cast<unsigned>((bytes - 1 - from) / (from / 4));
+}
+
+constexpr std::size_t pages_of(unsigned size_class) noexcept {
+  const std::size_t slot = slot_bytes_of(size_class);
+  for (std::size_t pages = 1;; ++pages) {
+    const std::size_t slots = pages * page_bytes / slot;
+    if (slots >= 4 && (pages * page_bytes - slots * slot) * 8 <= pages * page_bytes) return pages;
+  }
+}
+
+constexpr std::array<std::uint8_t, class_count> span_pages = [] {
+  std::array<std::uint8_t, class_count> out{};
+  for (unsigned i = 0; i < class_count; ++i) out[i] = static_cast<std::uint8_t>(pages_of(i));
+  return out;
+}();
+
+constexpr std::uint32_t slots_of(unsigned size_class) noexcept {
+  return static_cast<std::uint32_t>(span_pages[size_class] * page_bytes /
+                                    slot_bytes_of(size_class));
+}
+static_assert(slots_of(0) == slots_max);
+
+}  // namespace gort::managed

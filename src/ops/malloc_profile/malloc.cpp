@@ -1,0 +1,213 @@
+// gort::malloc_profile: malloc and its like in front of the C library's, for the heap profile.
+// operator new is the C++ library's, which calls malloc.
+//
+// Problem: each allocation and each free must know in some instructions that it is none of those
+// that are sampled; and all of this runs in the middle of anything: before main(), in the dynamic
+// linker, in a forked child, on threads that are about to end.
+//
+// Allocations: a thread counts down bytes to its next sample. Frees: a sampled block begins at a
+// page, so that nearly all others are told from it by their address alone: of the C library's
+// ordinary blocks one in 256 begins there, its large ones never do. Those are looked up.
+//
+// Invariants
+//   [malloc-1] Nothing here allocates but by the C library's own entries, takes a lock, or enters
+//              gort. The countdown is the thread's own, and its memory is there when the thread is.
+//   [malloc-2] A block is taken out of the profile before its memory is given back: nobody else has
+//              its address until then.
+//   [malloc-3] Whatever is sampled, the C library's contract holds: alignment, errno, null.
+//
+// Rejected: a header before each block (16 bytes for all, to find one in thousands); a filter of
+// bits by address (a cache miss for each free).
+#include <cerrno>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+
+#include "os/clock.hpp"
+#include "os/memory.hpp"
+#include "record/heap.hpp"
+#include "sched/gmp/labels.hpp"
+#include "sched/gmp/own_stack.hpp"
+#include "stack/walk.hpp"
+
+extern "C" {
+void* __libc_malloc(std::size_t bytes) noexcept;
+void* __libc_calloc(std::size_t count, std::size_t bytes) noexcept;
+void* __libc_realloc(void* block, std::size_t bytes) noexcept;
+void* __libc_memalign(std::size_t alignment, std::size_t bytes) noexcept;
+void __libc_free(void* block) noexcept;
+std::size_t malloc_usable_size(void* block) noexcept;
+
+// What makes the linker take this file.
+extern const int gort_malloc_profile_is_linked;
+const int gort_malloc_profile_is_linked = 1;
+}
+
+namespace gort::malloc_profile {
+namespace {
+
+using record::heap_events;
+
+struct countdown {
+  std::int64_t bytes_left = 0;
+  std::uint64_t random = 0;  // 0: this thread has not begun
+};
+[[gnu::tls_model("initial-exec")]] constinit thread_local countdown own;
+
+// xorshift64: a number in (0, 1].
+double next_random(std::uint64_t& x) noexcept {
+  x ^= x << 13;
+  x ^= x >> 7;
+  x ^= x << 17;
+  constexpr unsigned unused_bits = 11;
+  return (static_cast<double>(x >> unused_bits) + 1) * 0x1p-53;
+}
+
+// Exponentially distributed: so each byte is sampled with the same probability.
+std::int64_t draw_gap(std::int64_t rate) noexcept {
+  constexpr std::int64_t look_again_bytes = std::int64_t{16} << 20;
+  if (rate == 0) return look_again_bytes;
+  if (rate == 1) return 0;
+  return static_cast<std::int64_t>(-std::log(next_random(own.random)) * static_cast<double>(rate));
+}
+
+// The countdown has ended. True: this one is sampled.
+[[gnu::noinline]] bool begin_next(std::size_t bytes) noexcept {
+  const std::int64_t rate = heap_events.rate_bytes();
+  const bool first = own.random == 0;
+  if (first)
+    own.random =
+        (static_cast<std::uint64_t>(os::monotonic_ns()) ^ reinterpret_cast<std::uintptr_t>(&own)) |
+        1;
+  own.bytes_left = draw_gap(rate);
+  if (first && rate > 1) {
+    own.bytes_left -= static_cast<std::int64_t>(bytes);
+    if (own.bytes_left >= 0) return false;
+    own.bytes_left = draw_gap(rate);
+  }
+  return rate != 0;
+}
+
+[[gnu::always_inline]] inline bool is_sampled(std::size_t bytes) noexcept {
+  own.bytes_left -= static_cast<std::int64_t>(bytes);
+  return own.bytes_left < 0 && begin_next(bytes);
+}
+
+[[gnu::noinline]] void note(const void* block, std::size_t bytes) noexcept {
+  const int saved_errno = errno;
+  constexpr std::size_t frames_max = 128;
+  const void* pcs[frames_max];
+  const stack::frame_state at = stack::calling_frame();
+  const sched::own_stack own_stack = sched::own_stack_at(at.sp());
+  const stack::walked found = stack::walk(at, own_stack.bounds, pcs, frames_max);
+  // Without this function.
+  const std::span frames(pcs, found.frames);
+  heap_events.add(block, bytes == 0 ? 1 : bytes, frames.subspan(frames.empty() ? 0 : 1),
+                  sched::labels_of_own(own_stack.whose));
+  errno = saved_errno;
+}
+
+[[gnu::noinline]] void* allocate_sampled(std::size_t alignment, std::size_t bytes) noexcept {
+  void* block = __libc_memalign(alignment > os::page_bytes ? alignment : os::page_bytes, bytes);
+  if (block != nullptr) note(block, bytes);
+  return block;
+}
+
+[[gnu::always_inline]] inline bool may_be_sampled(const void* block) noexcept {
+  return reinterpret_cast<std::uintptr_t>(block) % os::page_bytes == 0 && block != nullptr;
+}
+
+// The C library's memalign(), which says what is wrong with an alignment.
+void* allocate_aligned(std::size_t alignment, std::size_t bytes) noexcept {
+  const bool is_power = alignment != 0 && (alignment & (alignment - 1)) == 0;
+  return is_power && is_sampled(bytes) ? allocate_sampled(alignment, bytes)
+                                       : __libc_memalign(alignment, bytes);
+}
+
+[[gnu::noinline]] void* reallocate_sampled(void* block, std::size_t bytes) noexcept {
+  void* moved = allocate_sampled(alignof(std::max_align_t), bytes);
+  if (moved == nullptr) return nullptr;
+  const std::size_t before = malloc_usable_size(block);
+  std::memcpy(moved, block, before < bytes ? before : bytes);
+  __libc_free(block);
+  return moved;
+}
+
+}  // namespace
+}  // namespace gort::malloc_profile
+
+// --- what takes the place of the C library's
+
+extern "C" {
+
+void* malloc(std::size_t bytes) noexcept {
+  using namespace gort::malloc_profile;
+  if (is_sampled(bytes)) [[unlikely]]
+    return allocate_sampled(alignof(std::max_align_t), bytes);
+  return __libc_malloc(bytes);
+}
+
+void free(void* block) noexcept {
+  using namespace gort::malloc_profile;
+  if (may_be_sampled(block)) [[unlikely]]
+    heap_events.remove(block);  // [malloc-2]
+  __libc_free(block);
+}
+
+void* calloc(std::size_t count, std::size_t bytes) noexcept {
+  using namespace gort::malloc_profile;
+  std::size_t all;
+  if (__builtin_mul_overflow(count, bytes, &all) || !is_sampled(all)) [[likely]]
+    return __libc_calloc(count, bytes);
+  void* block = allocate_sampled(alignof(std::max_align_t), all);
+  if (block != nullptr) std::memset(block, 0, all);
+  return block;
+}
+
+void* realloc(void* block, std::size_t bytes) noexcept {
+  using namespace gort::malloc_profile;
+  if (block == nullptr) return malloc(bytes);
+  const bool followed = may_be_sampled(block) && heap_events.remove(block);
+  const std::size_t before = followed ? malloc_usable_size(block) : 0;
+  const bool sampled = bytes != 0 && is_sampled(bytes);
+  void* moved = sampled ? reallocate_sampled(block, bytes) : __libc_realloc(block, bytes);
+  // It is still there: by whoever tried, for who allocated it is forgotten.
+  if (followed && moved == nullptr && bytes != 0) note(block, before);
+  return moved;
+}
+
+void* memalign(std::size_t alignment, std::size_t bytes) noexcept {
+  return gort::malloc_profile::allocate_aligned(alignment, bytes);
+}
+
+void* aligned_alloc(std::size_t alignment, std::size_t bytes) noexcept {
+  return gort::malloc_profile::allocate_aligned(alignment, bytes);
+}
+
+int posix_memalign(void** to, std::size_t alignment, std::size_t bytes) noexcept {
+  if (alignment % sizeof(void*) != 0 || alignment == 0 || (alignment & (alignment - 1)) != 0)
+    return EINVAL;
+  const int saved_errno = errno;
+  void* block = gort::malloc_profile::allocate_aligned(alignment, bytes);
+  errno = saved_errno;
+  if (block == nullptr) return ENOMEM;
+  *to = block;
+  return 0;
+}
+
+void* valloc(std::size_t bytes) noexcept {
+  return gort::malloc_profile::allocate_aligned(gort::os::page_bytes, bytes);
+}
+
+void* pvalloc(std::size_t bytes) noexcept {
+  constexpr std::size_t page = gort::os::page_bytes;
+  if (bytes > ~page) {
+    errno = ENOMEM;
+    return nullptr;
+  }
+  return gort::malloc_profile::allocate_aligned(page, (bytes + page - 1) / page * page);
+}
+
+}  // extern "C"

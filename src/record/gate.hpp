@@ -1,0 +1,53 @@
+// Who writes while somebody may want to end that.
+//
+// Problem: handlers of signals write into a table; it is to be read and emptied, and a handler may
+// come late, or be in the middle of it.
+//
+// Invariants
+//   [gate-1] Who writes is counted before it looks whether the gate is open, and goes away if it is
+//            not. Who closes it stores that before it reads the count. Both are sequentially
+//            consistent: either the writer sees it closed, or it is waited for.
+//
+//            writer                        who closes
+//            inside_ += 1                  open_ = false
+//            reads open_                   reads inside_
+//            Must not happen: reads true and reads 0.
+//
+//   [gate-2] A writer inside neither waits nor is parked: it is in a handler that blocks all other
+//            signals, or inside gort. So closing takes microseconds, and the time that the system
+//            keeps a writer's thread from its CPU.
+#pragma once
+
+#include <cstdint>
+
+#include <gort/detail/atomic.hpp>
+
+#include "os/thread.hpp"
+
+namespace gort::record {
+
+class gate {
+ public:
+  /// True: the caller is in, and must leave().
+  bool enter() noexcept {
+    inside_.fetch_add_seq_cst(1);           // [gate-1]
+    if (open_.load_seq_cst()) return true;  // likewise
+    leave();
+    return false;
+  }
+  // Release pairs with the acquire in close(): what was written is there.
+  void leave() noexcept { inside_.fetch_sub_release(1); }
+
+  void open() noexcept { open_.store_seq_cst(true); }
+  /// Returns when nobody is in. Not for a writer.
+  void close() noexcept {
+    open_.store_seq_cst(false);                              // [gate-1]
+    while (inside_.load_seq_cst() != 0) os::yield_thread();  // and an acquire
+  }
+
+ private:
+  detail::atomic<bool> open_{false};
+  detail::atomic<std::uint32_t> inside_{0};
+};
+
+}  // namespace gort::record

@@ -1,0 +1,8 @@
+#include "record/made.hpp"
+
+namespace gort::record {
+
+constinit made_things timers_made;
+constinit made_things sockets_made;
+
+}  // namespace gort::record

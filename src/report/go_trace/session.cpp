@@ -1,0 +1,270 @@
+#include "report/go_trace/session.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include <gort/go.hpp>
+#include <gort/time.hpp>
+
+#include "record/event_clock.hpp"
+#include "record/trace_samples.hpp"
+#include "report/go_trace/observer.hpp"
+#include "report/go_trace/rewind.hpp"
+#include "report/go_trace/snapshot.hpp"
+#include "report/symbolizer.hpp"
+
+namespace gort::report {
+
+namespace {
+
+constexpr std::int64_t generation_ns_max = 1'000'000'000;
+constexpr std::uint64_t generation_bytes_max = std::uint64_t{32} << 20;
+constexpr auto period = std::chrono::milliseconds(50);
+constexpr std::size_t chunks_at_rest = 16;
+constexpr std::size_t chunks_for_bursts = 512;  // beside what a recorder keeps
+
+class guard {
+ public:
+  explicit guard(mutex& m) noexcept : m_(m) { m_.lock(); }
+  ~guard() { m_.unlock(); }
+  guard(const guard&) = delete;
+  guard& operator=(const guard&) = delete;
+
+ private:
+  mutex& m_;
+};
+
+}  // namespace
+
+detail::atomic<std::uint32_t> trace_session::is_on;
+
+trace_session& trace_session::only() {
+  static trace_session& one = *new trace_session;  // threads use it until the very end
+  return one;
+}
+
+trace_session::stream::stream(trace::sink where, trace_session&)
+    : to(std::move(where)),
+      names(trace_stacks()),
+      file([this](std::string_view bytes) { write(bytes); },
+           [this](stack_key key, std::vector<trace_frame>& frames) {
+             names.frames_of(key, frames);
+           }),
+      model(file),
+      lost_stacks_before(trace_stacks().lost()) {}
+
+void trace_session::stream::write(std::string_view bytes) {
+  if (failed != nullptr) return;
+  try {
+    to(bytes);
+  } catch (...) {
+    failed = std::current_exception();
+  }
+}
+
+// Memory for the lanes, and the tables, if nobody else uses them.
+bool trace_session::open(std::size_t buffer_bytes) {
+  const bool others = stream_ != nullptr || recorder_.has_value();
+  const std::size_t wanted = std::max(buffer_bytes / record::trace_chunk::bytes, chunks_at_rest);
+  // The first time. Nobody else records then.
+  record::tune_event_clock([](std::int64_t ns) { gort::sleep(std::chrono::nanoseconds(ns)); });
+  chunks_ = others ? std::max(chunks_, wanted) : wanted;
+  if (!record::open_trace_pool(chunks_)) return false;
+  if (others || snapshot_in_progress_) return true;
+  reader_.take(nullptr);  // what was left by the last one
+  return reset_trace_stacks();
+}
+
+void trace_session::observe_no_more() noexcept {
+  if (stream_ != nullptr || recorder_.has_value()) return;
+  is_on.store_relaxed(0);  // a hint
+  record::trace_samples_gate.close();
+  sched::stop_observing(sched::observers::trace);
+  record::open_trace_pool(chunks_at_rest);
+}
+
+void trace_session::fill(trace_model& to, const trace_snapshot& seen) const {
+  to.set_proc_count(seen.procs);
+  for (std::uint64_t p = 0; p < seen.procs; ++p)
+    to.add_proc(p, seen.holds_p && p == seen.own_p, seen.own_thread);
+  for (std::size_t i = 0; i < seen.count; ++i) {
+    const trace_snapshot::goroutine& g = seen.goroutines[i];
+    to.add_goroutine(g.id, g.is, g.thread, stack_key{g.stack});
+  }
+}
+
+std::error_code trace_session::start(trace::sink to, const trace::options& how) {
+  const guard held(lock_);
+  if (stream_ != nullptr) return trace::errc::already_enabled;
+  if (!open(how.buffer_bytes)) return trace::errc::no_memory;
+  auto made = std::make_unique<stream>(std::move(to), *this);
+  refresh_symbols();
+  trace_snapshot seen;
+  const bool with_stacks = how.stacks || (recorder_.has_value() && recorder_->how.stacks);
+  if (!seen.take(with_stacks ? &trace_with_stacks : &trace_without_stacks, with_stacks))
+    return trace::errc::no_memory;
+  record::trace_samples_gate.open();
+  is_on.store_relaxed(1);  // a hint
+  fill(made->model, seen);
+  made->model.start(seen.began_ns, seen.settled_ns);
+  made->began_ns = made->generation_ns = seen.began_ns;
+  stream_ = std::move(made);
+  start_reader();
+  return {};
+}
+
+void trace_session::start_reader() {
+  if (std::exchange(reader_runs_, true)) return;
+  go({.name = "trace reader"}, [this] { read_on(); });
+}
+
+// [session-2]
+void trace_session::read_on() {
+  for (;;) {
+    gort::sleep(period);
+    const guard held(lock_);
+    if (stream_ == nullptr && !recorder_.has_value()) {
+      reader_runs_ = false;
+      return;
+    }
+    step(false);
+  }
+}
+
+void trace_session::step(bool last) {
+  if (stream_ == nullptr) {
+    reader_.take(nullptr);
+    forget_the_old();
+    return;
+  }
+  stream& s = *stream_;
+  const std::int64_t complete_ns = reader_.take(&s.order);
+  s.order.drop_before(s.began_ns);
+  s.order.run(s.model, complete_ns);
+  s.order.settle();
+  forget_the_old();
+  if (last) return s.model.end();
+  const std::int64_t now_ns = record::event_ns();
+  if (now_ns - s.generation_ns < generation_ns_max &&
+      s.file.generation_bytes() < generation_bytes_max)
+    return;
+  s.generation_ns = now_ns;
+  s.model.next_generation(now_ns);
+}
+
+trace::counts trace_session::stop() {
+  std::unique_ptr<stream> ended;
+  trace::counts how;
+  {
+    const guard held(lock_);
+    if (stream_ == nullptr) return how;
+    // What comes from now on is dropped: the seams fall silent one after the other.
+    stream& s = *stream_;
+    step(true);
+    how.events = s.model.events();
+    how.lost_events = s.model.lost();
+    how.repairs = s.model.repairs();
+    how.lost_stacks = trace_stacks().lost() - s.lost_stacks_before;
+    how.bytes = s.file.bytes();
+    ended = std::move(stream_);
+    observe_no_more();
+  }
+  if (ended->failed != nullptr) std::rethrow_exception(ended->failed);
+  return how;
+}
+
+// --- the flight recorder
+
+std::error_code trace_session::start_recorder(const void* who,
+                                              const trace::flight_recorder::config& how) {
+  const guard held(lock_);
+  if (recorder_.has_value()) {
+    return recorder_->who == who ? trace::errc::recorder_enabled
+                                 : trace::errc::other_recorder_enabled;
+  }
+  if (!open(how.max_bytes + chunks_for_bursts * record::trace_chunk::bytes))
+    return trace::errc::no_memory;
+  // Nothing of the snapshot is needed but the moment at which all know.
+  trace_snapshot seen;
+  const bool with_stacks = how.stacks || stream_ != nullptr;
+  if (!seen.take(with_stacks ? &trace_with_stacks : &trace_without_stacks, false))
+    return trace::errc::no_memory;
+  record::trace_samples_gate.open();
+  is_on.store_relaxed(1);  // a hint
+  recorder_ = recorder{who, how, seen.settled_ns};
+  reader_.keep(true);
+  start_reader();
+  return {};
+}
+
+void trace_session::drop_kept() noexcept {
+  for (record::trace_chunk* each : reader_.kept()) record::free_chunk(*each);
+  reader_.kept().clear();
+}
+
+void trace_session::stop_recorder(const void* who) noexcept {
+  const guard held(lock_);
+  if (!recorder_.has_value() || recorder_->who != who) return;
+  recorder_.reset();
+  reader_.keep(false);
+  reader_.forget_samples_before(record::event_ns());
+  drop_kept();
+  observe_no_more();
+}
+
+bool trace_session::records_for(const void* who) noexcept {
+  const guard held(lock_);
+  return recorder_.has_value() && recorder_->who == who;
+}
+
+// Whole chunks, oldest first: those that are older than the wish, and those beyond the bound.
+void trace_session::forget_the_old() {
+  if (!recorder_.has_value()) return;
+  auto& kept = reader_.kept();
+  const std::int64_t old_ns = record::event_ns() - recorder_->how.min_age.count();
+  const std::size_t most = recorder_->how.max_bytes / record::trace_chunk::bytes;
+  while (!kept.empty() && (kept.size() > most || kept.front()->read_ns < old_ns)) {
+    recorder_->forgotten_ns = std::max(recorder_->forgotten_ns, kept.front()->read_ns);
+    record::free_chunk(*kept.front());
+    kept.pop_front();
+  }
+  reader_.forget_samples_before(std::max(recorder_->forgotten_ns, old_ns));
+}
+
+std::error_code trace_session::write_recorder(const void* who, const trace::sink& to,
+                                              trace::counts& how) {
+  std::unique_ptr<stream> made;
+  {
+    const guard held(lock_);
+    if (!recorder_.has_value() || recorder_->who != who) return trace::errc::recorder_disabled;
+    if (std::exchange(snapshot_in_progress_, true)) return trace::errc::snapshot_in_progress;
+    made = std::make_unique<stream>(to, *this);
+    refresh_symbols();
+    trace_snapshot seen;
+    if (!seen.take(nullptr, recorder_->how.stacks)) {
+      snapshot_in_progress_ = false;
+      return trace::errc::no_memory;
+    }
+    reader_.take(stream_ == nullptr ? nullptr : &stream_->order);
+    if (stream_ != nullptr) stream_->order.settle();
+    reader_.look_again(made->order);
+    const std::int64_t began_ns = recorder_->forgotten_ns + 1;
+    made->order.drop_before(began_ns);
+    rewind_to(began_ns, made->order, seen, made->model);
+    made->model.start(began_ns, began_ns);
+    made->order.run(made->model, seen.began_ns);
+    how.events = made->model.events();
+    how.lost_events = made->model.lost();
+    how.repairs = made->model.repairs();
+  }
+  made->model.end();
+  how.bytes = made->file.bytes();
+  {
+    const guard held(lock_);
+    snapshot_in_progress_ = false;
+  }
+  if (made->failed != nullptr) std::rethrow_exception(made->failed);
+  return {};
+}
+
+}  // namespace gort::report

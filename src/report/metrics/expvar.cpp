@@ -1,0 +1,137 @@
+// gort::expvar: what is published, and Go's text of it.
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <gort/error.hpp>
+#include <gort/expvar.hpp>
+#include <gort/mutex.hpp>
+
+#include "os/text_file.hpp"
+#include "record/size_classes.hpp"
+#include "report/metrics/mem_stats.hpp"
+#include "report/metrics/memory.hpp"
+#include "sched/gmp/current.hpp"
+
+namespace gort::expvar {
+
+namespace {
+
+using function = std::function<std::string()>;
+
+std::string command_line() {
+  // Arguments, each with a zero behind it.
+  const std::string text = os::read_text_file("/proc/self/cmdline", std::size_t{1} << 20);
+  std::string out = "[";
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('\0', at), text.size());
+    (out += at == 0 ? "" : ",") += quoted(std::string_view(text).substr(at, end - at));
+    at = end + 1;
+  }
+  return out + "]";
+}
+
+// As encoding/json writes Go's struct.
+std::string memory_statistics() {
+  const runtime::mem_stats m = report::mem_stats_of(report::read_memory());
+  const std::pair<std::string_view, std::uint64_t> fields[] = {
+      {"Alloc", m.alloc},
+      {"TotalAlloc", m.total_alloc},
+      {"Sys", m.sys},
+      {"Lookups", 0},
+      {"Mallocs", m.mallocs},
+      {"Frees", m.frees},
+      {"HeapAlloc", m.heap_alloc},
+      {"HeapSys", m.heap_sys},
+      {"HeapIdle", m.heap_idle},
+      {"HeapInuse", m.heap_inuse},
+      {"HeapReleased", m.heap_released},
+      {"HeapObjects", m.heap_objects},
+      {"StackInuse", m.stack_inuse},
+      {"StackSys", m.stack_sys},
+      {"MSpanInuse", 0},
+      {"MSpanSys", 0},
+      {"MCacheInuse", m.mcache_inuse},
+      {"MCacheSys", m.mcache_sys},
+      {"BuckHashSys", 0},
+      {"GCSys", 0},
+      {"OtherSys", m.other_sys},
+      {"NextGC", m.next_gc},
+      {"LastGC", m.last_gc},
+      {"PauseTotalNs", m.pause_total_ns},
+  };
+  std::string out = "{";
+  for (const auto& [name, value] : fields)
+    ((out += '"') += name) += "\":" + std::to_string(value) + ",";
+  constexpr int pauses_kept = 256;
+  std::string zeros = "0";
+  for (int i = 1; i < pauses_kept; ++i) zeros += ",0";
+  out += "\"PauseNs\":[" + zeros + "],\"PauseEnd\":[" + zeros + "]";
+  out += ",\"NumGC\":" + std::to_string(m.num_gc);
+  out += ",\"NumForcedGC\":0,\"GCCPUFraction\":0,\"EnableGC\":true,\"DebugGC\":false";
+  constexpr std::size_t sizes = 61;  // of Go's size classes those that its struct has room for
+  out += ",\"BySize\":[{\"Size\":0,\"Mallocs\":0,\"Frees\":0}";
+  for (std::size_t i = 1; i < sizes; ++i)
+    out += ",{\"Size\":" + std::to_string(static_cast<int>(record::size_bounds[i]) - 1) +
+           ",\"Mallocs\":0,\"Frees\":0}";
+  return out + "]}";
+}
+
+struct published {
+  gort::mutex lock;
+  std::map<std::string, function, std::less<>> all{{"cmdline", command_line},
+                                                   {"memstats", memory_statistics}};
+};
+
+// Never destroyed: goroutines may read while static destructors run.
+published& those() {
+  static auto* made = new published;
+  return *made;
+}
+
+}  // namespace
+
+void publish(std::string_view name, function json) {
+  published& to = those();
+  to.lock.lock();
+  const bool fresh = to.all.try_emplace(std::string(name), std::move(json)).second;
+  to.lock.unlock();
+  if (!fresh) throw runtime_error("Reuse of exported var name: " + std::string(name));
+}
+
+std::string quoted(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    const auto u = static_cast<unsigned char>(c);
+    constexpr char digits[] = "0123456789abcdef";
+    if (c == '"' || c == '\\')
+      (out += '\\') += c;
+    else if (u < 0x20 || c == '<' || c == '>' || c == '&' || u == 0x7f)
+      ((out += "\\u00") += digits[u >> 4]) += digits[u & 15];
+    else
+      out += c;
+  }
+  return out + '"';
+}
+
+std::string json() {
+  sched::start_runtime();
+  std::map<std::string, function, std::less<>> all;
+  published& from = those();
+  from.lock.lock();
+  all = from.all;  // what they call may publish
+  from.lock.unlock();
+  std::string out = "{\n";
+  bool first = true;
+  for (const auto& [name, value] : all) {
+    if (!std::exchange(first, false)) out += ",\n";
+    (out += quoted(name) + ": ") += value();
+  }
+  return out + "\n}\n";
+}
+
+}  // namespace gort::expvar

@@ -1,0 +1,31 @@
+// What the profiles of sampled events have in common.
+#pragma once
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "record/event_table.hpp"
+#include "report/labels.hpp"
+#include "report/pprof/profile_data.hpp"
+
+namespace gort::report {
+
+/// The labels of whom an event belonged to, sorted by key. Those that the table had no room for
+/// are one that says so.
+inline std::vector<sample_label> labels_of(const record::event_table::bucket& from) {
+  std::vector<sample_label> out;
+  if (from.has_lost_labels()) out.push_back({"labels", "too many to tell"});
+  const auto* set = static_cast<const detail::label_set*>(from.labels());
+  if (set == nullptr) return out;
+  for (const auto& [key, value] : texts_of(*set).all) out.push_back({key, value});
+  return out;
+}
+
+/// Adds one at its place.
+inline void add_label(std::vector<sample_label>& to, sample_label more) {
+  const auto at = std::ranges::lower_bound(to, more.key, {}, &sample_label::key);
+  to.insert(at, std::move(more));
+}
+
+}  // namespace gort::report

@@ -1,0 +1,18 @@
+// Threads of the runtime's own that are made only when they are needed, and then last.
+#pragma once
+
+namespace gort::sched {
+
+/// Starts a thread that calls body(), which must not return. The starter makes it: it has nothing
+/// of what a goroutine has done to its own thread. Starts the runtime. Blocks the thread, not for
+/// long; a goroutine announces it. 0 or an errno value.
+int start_helper(void (*body)(), const char* name) noexcept;
+
+/// Somebody who is not asleep in gort, and is none of its threads, may wake a goroutine at any time
+/// (false: no more): no deadlock is reported meanwhile. Counts.
+void expect_wakes_from_outside(bool more) noexcept;
+
+/// For the starter: makes those that are asked for.
+void make_helpers() noexcept;
+
+}  // namespace gort::sched

@@ -1,0 +1,175 @@
+// The profile "goroutineleak": whom it must not find, however they hold what they wait for.
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <thread>
+
+#include <gtest/gtest.h>
+
+#include <gort/chan.hpp>
+#include <gort/context.hpp>
+#include <gort/go.hpp>
+#include <gort/select.hpp>
+#include <gort/time.hpp>
+#include <gort/wait_group.hpp>
+
+#include "support/leak_support.hpp"
+#include "support/run.hpp"
+
+namespace {
+
+using namespace std::chrono_literals;
+using gort::chan;
+using gort::go;
+using gort::make_chan;
+using gort::test::leaks;
+using gort::test::more_leaks;
+
+TEST(goroutine_leak, is_none_while_somebody_has_a_handle) {
+  gort::test::with_procs(2, [] {
+    gort::wait_group all;
+    auto kept = make_chan<int>();
+    const auto holds = [&](int waiting, auto start) { EXPECT_EQ(more_leaks(waiting, start), 0); };
+    holds(1, [&] { all.go([kept] { kept.recv(); }); });
+    // The chain again: its end is kept.
+    holds(20, [&] {
+      auto mine = kept;
+      for (int i = 0; i < 20; ++i) {
+        auto next = make_chan<int>();
+        all.go([mine, next] {
+          mine.recv();
+          next.close();
+        });
+        mine = next;
+      }
+    });
+    // In memory that is nobody's: a closure too large for a stack, a shared object, a buffer.
+    auto shared = std::make_shared<chan<int>>(make_chan<int>());
+    holds(1, [&] { all.go([c = *shared] { c.recv(); }); });
+    auto parcels = make_chan<chan<int>>(1);
+    auto sent = make_chan<int>();
+    holds(1, [&] {
+      all.go([sent] { sent.recv(); });
+      parcels.send(std::move(sent));
+    });
+    // By who has not started yet, and by a plain thread.
+    holds(1, [&] {
+      auto c = make_chan<int>();
+      all.go([c] { c.recv(); });
+      all.go([c] {
+        gort::sleep(200ms);
+        c.close();
+      });
+    });
+    auto end_of_thread = make_chan<int>();
+    std::thread thread;
+    holds(1, [&] {
+      auto c = make_chan<int>();
+      all.go([c] { c.recv(); });
+      thread = std::thread([c, end_of_thread] {
+        end_of_thread.recv();
+        c.close();
+      });
+    });
+    end_of_thread.close();
+    kept.close();
+    shared->close();
+    parcels.recv()->close();
+    all.wait();
+    thread.join();
+  });
+}
+
+TEST(goroutine_leak, is_none_whose_channel_somebody_refers_to) {
+  gort::test::with_procs(2, [] {
+    // The only handle is this frame's, which waits itself; the look is another one's.
+    for (int way = 0; way < 4; ++way) {
+      auto c = make_chan<int>();
+      std::int64_t seen = -1;
+      std::function<void()> kept;
+      const auto look_and_send = [&c, &seen, before = leaks()] {
+        while (gort::test::whole("/sched/goroutines/waiting:goroutines") == 0) gort::sleep(1ms);
+        gort::sleep(5ms);
+        seen = leaks() - before;
+        c.send(1);
+      };
+      auto go_on = make_chan<int>();
+      std::thread thread;
+      switch (way) {
+        case 0: go(look_and_send); break;
+        case 1:  // who refers to it sleeps, another one looks
+          go([&] {
+            gort::sleep(50ms);
+            c.send(1);
+          });
+          go([&seen, before = leaks()] { seen = leaks() - before; });
+          break;
+        case 2:  // through a function on the heap
+          kept = look_and_send;
+          go([f = &kept] { (*f)(); });
+          break;
+        case 3: thread = std::thread(look_and_send); break;
+      }
+      c.recv();
+      while (seen < 0) gort::sleep(1ms);
+      EXPECT_EQ(seen, 0) << way;
+      if (thread.joinable()) thread.join();
+    }
+  });
+}
+
+TEST(goroutine_leak, is_none_whose_wait_ends_by_itself) {
+  gort::test::with_procs(2, [] {
+    gort::wait_group all;
+    const auto [ctx, cancel] = gort::with_cancel(gort::background());
+    EXPECT_EQ(more_leaks(4,
+                         [&] {
+                           all.go([] { (void)make_chan<int>().recv_for(100ms); });
+                           all.go([] { (void)chan<int>().recv_for(100ms); });
+                           all.go([] {
+                             auto never = make_chan<int>();
+                             gort::select(never.on_recv([] {}), gort::after(100ms).on_recv([] {}));
+                           });
+                           all.go([ctx = ctx] { ctx.done().recv(); });
+                         }),
+              0);
+    cancel();
+    all.wait();
+  });
+}
+
+// Everything that is used ends, so nobody is ever leaked: whatever the moment of the look.
+TEST(goroutine_leak, is_nobody_of_those_who_go_on) {
+  gort::test::with_procs(4, [] {
+    const std::int64_t before = leaks();
+    gort::detail::atomic<bool> over{false};
+    gort::wait_group crowd;
+    for (int i = 0; i < 6; ++i) {
+      crowd.go([&over, i] {
+        while (!over.load_relaxed()) {
+          auto request = make_chan<chan<int>>(i % 2);
+          auto results = make_chan<int>();
+          auto end = make_chan<gort::unit>();
+          go([request, end] {
+            while (auto reply = request.recv()) reply->send(1);
+            end.close();
+          });
+          go([&results] { results.send(2); });
+          for (int k = 0; k < 3; ++k) {
+            auto reply = make_chan<int>();
+            request.send(reply);
+            reply.recv();
+          }
+          results.recv();
+          request.close();
+          end.recv();
+        }
+      });
+    }
+    for (int i = 0; i < 40; ++i) ASSERT_EQ(leaks(), before) << gort::test::written_leaks(2);
+    over.store_relaxed(true);
+    crowd.wait();
+  });
+}
+
+}  // namespace

@@ -1,0 +1,120 @@
+// Names of functions in reports, and how a goroutine is introduced.
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "os/clock.hpp"
+#include "report/dump.hpp"
+#include "report/names.hpp"
+
+namespace gort::report {
+namespace {
+
+std::string shortened(std::string name) {
+  shorten_name(name.data());
+  return name.c_str();
+}
+
+TEST(names, lose_parameters_and_return_type) {
+  EXPECT_EQ(shortened("main"), "main");
+  EXPECT_EQ(shortened("a::f(int, char const*)"), "a::f");
+  EXPECT_EQ(shortened("a::c::f(int) const"), "a::c::f");
+  EXPECT_EQ(shortened("void f<int>(int)"), "f<int>");
+  EXPECT_EQ(shortened("std::vector<int, b::c<char> > f<int>(int)"), "f<int>");
+  EXPECT_EQ(shortened("a::c::operator()(int) const"), "a::c::operator()");
+  EXPECT_EQ(shortened("a::operator new(unsigned long)"), "a::operator new");
+  EXPECT_EQ(shortened("operator()"), "operator()");
+  EXPECT_EQ(shortened("gort::(anonymous namespace)::f(int)"), "gort::(anonymous namespace)::f");
+  EXPECT_EQ(shortened(""), "");
+}
+
+TEST(names, of_lambdas_say_of_which_function) {
+  EXPECT_EQ(shortened("main::{lambda()#1}::operator()() const"), "main::{lambda#1}");
+  EXPECT_EQ(shortened("a::f(int)::{lambda(std::pair<int, char>)#2}::operator()(std::pair<int, "
+                      "char>) const::{lambda()#1}::operator()() const"),
+            "a::f::{lambda#2}::{lambda#1}");
+  EXPECT_EQ(shortened("a::c::f(int) const::{lambda()#1}::operator()() const"),
+            "a::c::f::{lambda#1}");
+  EXPECT_EQ(shortened("a::c::operator()(int) const::{lambda()#1}::operator()() const"),
+            "a::c::operator()::{lambda#1}");
+  EXPECT_EQ(shortened("(anonymous namespace)::f()::{lambda()#1}::operator()() const"),
+            "(anonymous namespace)::f::{lambda#1}");
+  EXPECT_EQ(shortened("each<main()::<lambda()>::<lambda(int)> >"),
+            "each<main::{lambda}::{lambda} >");
+  EXPECT_EQ(shortened("main::{lambda()#1}::_FUN()"), "main::{lambda#1}::_FUN");
+}
+
+TEST(names, the_lambda_among_a_templates_arguments) {
+  const auto taken = [](std::string name) {
+    return take_lambda_argument(name.data()) ? std::string(name.c_str()) : "none";
+  };
+  EXPECT_EQ(taken("call<a::f::{lambda#1}>"), "a::f::{lambda#1}");
+  EXPECT_EQ(taken("call<b<a::f::{lambda#1}::{lambda#2}>, int>"), "a::f::{lambda#1}::{lambda#2}");
+  EXPECT_EQ(taken("run<main::{lambda#1}>::{lambda#1}::_FUN"), "main::{lambda#1}");
+  EXPECT_EQ(taken("call<a::{lambda#1}, a::{lambda#1}>"), "a::{lambda#1}");
+  EXPECT_EQ(taken("call<a::{lambda#1}, a::{lambda#2}>"), "none");
+  EXPECT_EQ(taken("a::f::{lambda#1}"), "none");
+  EXPECT_EQ(taken("f<int>"), "none");
+  EXPECT_EQ(taken("f<a::{lambda"), "none");
+}
+
+TEST(names, internal_ones_are_known_by_name_or_place) {
+  const auto internal = [](const char* function, const char* file) {
+    return is_internal({function, file, 1, 0, false, "main"});
+  };
+  EXPECT_TRUE(internal("gort::sched::leave", "x.cpp"));
+  EXPECT_TRUE(internal("_ZN4gort6detail13invoke_inlineI1aEEvv", nullptr));
+  EXPECT_TRUE(internal("operator()", "include/gort/detail/spawn.hpp"));
+  EXPECT_TRUE(internal("operator()", "/usr/include/gort/go.hpp"));
+  EXPECT_TRUE(internal("for_each<int>", "/usr/include/c++/12/bits/stl_algo.h"));
+  EXPECT_TRUE(internal("std::condition_variable::wait", nullptr));
+  EXPECT_TRUE(internal("std::__future_base::f", "/lib/libstdc++.so.6"));
+  EXPECT_FALSE(internal("gort::mutex::lock", "include/gort/mutex.hpp"));
+  EXPECT_FALSE(internal("gort::mutex::lock_slow", "/src/sync/mutex.cpp"));
+  EXPECT_FALSE(internal("app::f", "/home/me/include/c++app/x.cpp"));
+  EXPECT_FALSE(internal("read", "/lib/libc.so.6"));
+}
+
+// Paths are as the compiler was given them, so that a program's may look like ours.
+TEST(names, of_a_program_whose_path_looks_like_ours_are_its_own) {
+  const std::string here = __FILE__;
+  const std::string path =
+      here.substr(0, here.size() - std::string("tests/unit/report_names_test.cpp").size()) +
+      "src/app.cpp";
+  const auto internal = [&](const char* function, const char* outermost) {
+    return is_internal({function, path.c_str(), 1, 0, true, outermost});
+  };
+  EXPECT_TRUE(internal("switch_to", "gort::sched::leave"));
+  EXPECT_FALSE(internal("app::f", "app::f"));
+  EXPECT_FALSE(internal("main::{lambda#1}", "gort::detail::invoke_inline<main::{lambda#1}>"));
+}
+
+TEST(headers, have_go_s_form) {
+  const auto header = [](sched::goroutine_view view) {
+    char room[500];
+    text_sink out{std::span<char>(room)};
+    print_goroutine(out, view, {});
+    const std::string text(room, out.used());
+    return text.substr(0, text.find('\n'));
+  };
+  sched::goroutine_view view;
+  view.id = 7;
+  view.status = sched::g_status::waiting;
+  view.reason = detail::wait_reason::chan_receive;
+  view.waiting_since_ns = os::monotonic_ns() - std::int64_t{150} * 1'000'000'000;
+  EXPECT_EQ(header(view), "goroutine 7 [chan receive, 2 minutes]:");
+  view.is_locked = true;
+  EXPECT_EQ(header(view), "goroutine 7 [chan receive, 2 minutes, locked to thread]:");
+  view.status = sched::g_status::syscall;
+  EXPECT_EQ(header(view), "goroutine 7 [syscall, 2 minutes, locked to thread]:");
+  view.is_locked = false;
+  view.status = sched::g_status::runnable;
+  EXPECT_EQ(header(view), "goroutine 7 [runnable]:");
+  view.name = "rx-1";
+  EXPECT_EQ(header(view), "goroutine 7 [runnable] {name: rx-1}:");
+  view.name = "two \"words\"\n";
+  EXPECT_EQ(header(view), "goroutine 7 [runnable] {name: \"two \\\"words\\\"\\n\"}:");
+}
+
+}  // namespace
+}  // namespace gort::report

@@ -1,0 +1,61 @@
+#include "convert.hpp"
+
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <stdexcept>
+#include <string_view>
+
+#include "lab.hpp"
+#ifdef GORT_HAS_PPROF
+#include <gort/trace.hpp>
+#endif
+
+namespace tool {
+
+#ifdef GORT_HAS_PPROF
+
+namespace {
+
+std::string all_of(std::istream& in) {
+  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+}
+
+std::string read_file(const std::string& path) {
+  if (path == "-") return all_of(std::cin);
+  std::ifstream in(path, std::ios::binary);
+  if (!in) throw std::runtime_error("cannot read " + path);
+  return all_of(in);
+}
+
+void convert(const std::string& trace, std::ostream& to, const std::string& path) {
+  gort::trace::to_perfetto(trace, [&](std::string_view bytes) {
+    to.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  });
+  if (!to.flush()) throw std::runtime_error("cannot write " + path);
+}
+
+}  // namespace
+
+int convert_trace(const std::string& from, const std::string& to) {
+  const std::string trace = read_file(from);
+  if (to == "-") {
+    convert(trace, std::cout, to);
+  } else {
+    std::ofstream out(to, std::ios::binary);
+    if (!out) throw std::runtime_error("cannot write " + to);
+    convert(trace, out, to);
+  }
+  return 0;
+}
+
+#else
+
+int convert_trace(const std::string&, const std::string&) {
+  throw std::runtime_error("built without gort::pprof, which converts traces");
+}
+
+#endif
+
+}  // namespace tool
