@@ -270,8 +270,8 @@ void begin_marking() noexcept {
     for (auto& word : each.mark) word.store_relaxed(0);
     for (auto& word : each.held) word.store_relaxed(0);
   });
-  the_gate.begin();
   pass_barriers();
+  the_gate.begin();
   hold_cached_slots();
 }
 

@@ -5,10 +5,13 @@
 // during the marking makes what it has stored grey ([word-2], [word-3]).
 //
 // Invariants
-//   [mark-1] begin(): marks are cleared; then `on` and `shading` are set; then all threads pass a
-//            barrier; only then is anything scanned. A store before its thread's barrier is seen by
-//            the scan. A look at `shading` after the barrier sees it set. As a store comes before
-//            the look that belongs to it, there is no third case.
+//   [mark-1] begin(): marks are cleared; then `shading` is set; then all threads pass a barrier;
+//            then `on` is set; only then is anything scanned. A store before its thread's barrier
+//            is seen by the scan. A look at `shading` after the barrier sees it set. As a store
+//            comes before the look that belongs to it, there is no third case. What is shaded
+//            between barrier and `on` is not marked: it stands in a word that is still to be
+//            scanned. `on` before the barrier would be wrong: objects would be born black [mark-5],
+//            and be filled, or be moved to, by a thread that does not look yet.
 //   [mark-2] Each word that existed at the barrier is scanned once, at any time until the end; each
 //            grey object too. What comes into being later holds only what has been shaded.
 //   [mark-3] Marking an object and entering it as grey is one step under `lock`, and so are `on`'s
@@ -56,7 +59,7 @@ class marking_gate {
     if (heap_.mark(stored)) heap_.push_locked(stored);
   }
 
-  /// [mark-1] without the barrier, which the caller sees to.
+  /// [mark-1] without what comes before, which the caller sees to.
   void begin() noexcept {
     detail::spin_guard guard(lock_);
     on_ = 1;

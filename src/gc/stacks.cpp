@@ -33,27 +33,34 @@ namespace {
 
 struct record_seen {
   std::uint64_t id;
+  bool parked;
   void* saved_sp;
 };
 
-// Others write them; what they mean is checked.
-GORT_UNSANITIZED [[gnu::noinline]] record_seen look_at(const detail::g& of) noexcept {
-  return {__atomic_load_n(&of.id, __ATOMIC_RELAXED),
-          __atomic_load_n(&of.saved_sp, __ATOMIC_RELAXED)};
+// Others write them, or make the record just now; what they mean is checked. Acquire pairs with the
+// release in finish_switch(): the saved stack pointer is there [scan-1].
+GORT_UNSANITIZED [[gnu::noinline]] record_seen look_at(detail::g& of) noexcept {
+  record_seen seen;
+  seen.id = __atomic_load_n(&of.id, __ATOMIC_RELAXED);
+  std::uint32_t on_cpu;
+  __atomic_load(of.on_cpu.address(), &on_cpu, __ATOMIC_ACQUIRE);
+  seen.parked = on_cpu == sched::on_cpu_nowhere;
+  seen.saved_sp = __atomic_load_n(&of.saved_sp, __ATOMIC_RELAXED);
+  return seen;
 }
 
 void mark_stack(unsigned size_class, char* low, const os::page_map& pages) noexcept {
-  const auto* record = sched::record_of_slot(low, size_class);
+  auto* record = sched::record_of_slot(low, size_class);
   const auto at_load = reinterpret_cast<std::uintptr_t>(low);
   if (at_load - detail::managed.range_low.load_relaxed() >=
       detail::managed.range_bytes.load_relaxed())
     return;
-  if (look_at(*record).id == 0) return;
+  const record_seen seen = look_at(*record);
+  if (seen.id == 0) return;
   const auto high = reinterpret_cast<std::uintptr_t>(record);
   std::uintptr_t from = at_load + stack::guard_bytes(size_class);
-  // Acquire pairs with the release in finish_switch(): the saved stack pointer is there [scan-1].
-  if (record->on_cpu.load_acquire() == sched::on_cpu_nowhere) {
-    const auto saved = reinterpret_cast<std::uintptr_t>(look_at(*record).saved_sp);
+  if (seen.parked) {
+    const auto saved = reinterpret_cast<std::uintptr_t>(seen.saved_sp);
     if (saved >= from && saved <= high) {
       mark_range(saved & ~std::uintptr_t{7}, high);
       return;

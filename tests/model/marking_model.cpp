@@ -22,6 +22,7 @@ enum class fault {
   move_clears_first,
   roots_are_not_shaded,
   mark_without_lock,
+  black_before_all_look,
   no_wait_for_busy,
   busy_first,
   no_sign,
@@ -79,8 +80,9 @@ struct world_of_two {
   // The collector.
   void begin() {
     for (std::size_t i = 1; i <= used; ++i) heap.marks[i].store_relaxed(0);
-    gate.begin();
+    if (with == fault::black_before_all_look) gate.begin();
     shading.store_seq_cst(1);
+    if (with != fault::black_before_all_look) gate.begin();
   }
   void scan(word& what) {
     const std::uintptr_t found = what.load_relaxed();
@@ -154,6 +156,28 @@ scenario into_a_field(fault with, bool back) {
                    }}};
 }
 
+// From a root into a field of an object that is made meanwhile, and black if marking is on.
+scenario into_a_new_one(fault with) {
+  auto w = std::make_shared<world_of_two>();
+  w->with = with;
+  w->used = 3;
+  w->a.store_relaxed(1);
+  return scenario{{[w] {
+                     w->gate.with_lock([&](bool on) {
+                       if (on) (void)w->heap.mark(2);
+                     });
+                     w->put(w->b, 2, true);
+                     w->move(w->heap.fields[2], w->a);
+                   },
+                   [w] {
+                     w->begin();
+                     w->scan(w->b);
+                     w->scan(w->a);
+                     w->finish();
+                     w->expect_marked(1, "the object is lost");
+                   }}};
+}
+
 outcome all_of(const std::function<scenario()>& make) {
   const outcome o = explore(make);
   EXPECT_FALSE(o.failed) << o.report;
@@ -176,6 +200,10 @@ TEST(marking, the_only_pointer_moved_into_a_scanned_object_is_found) {
   all_of([] { return into_a_field(fault::none, true); });
 }
 
+TEST(marking, the_only_pointer_moved_into_a_new_object_is_found) {
+  all_of([] { return into_a_new_one(fault::none); });
+}
+
 TEST(fault, looking_before_storing_is_found) {
   EXPECT_TRUE(explore([] { return moved_roots(fault::look_then_store, 1, 1, 1); }).failed);
 }
@@ -187,6 +215,10 @@ TEST(fault, stores_to_roots_that_do_not_shade_are_found) {
 }
 TEST(fault, a_mark_that_is_not_one_step_with_its_entry_is_found) {
   EXPECT_TRUE(explore([] { return moved_roots(fault::mark_without_lock, 1, 2, 2); }).failed);
+}
+
+TEST(fault, objects_born_black_before_all_stores_look_are_found) {
+  EXPECT_TRUE(explore([] { return into_a_new_one(fault::black_before_all_look); }).failed);
 }
 
 // A slot that is taken, and whose address is stored later [alloc-3]. Objects are bits 1, 2.
