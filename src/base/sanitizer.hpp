@@ -30,6 +30,12 @@
 #endif
 #ifdef GORT_TSAN
 #include <sanitizer/tsan_interface.h>
+extern "C" {  // of its runtime; in no header
+void AnnotateIgnoreReadsBegin(const char* file, int line);
+void AnnotateIgnoreReadsEnd(const char* file, int line);
+void AnnotateIgnoreWritesBegin(const char* file, int line);
+void AnnotateIgnoreWritesEnd(const char* file, int line);
+}
 #endif
 #if !defined(GORT_ASAN) && !defined(GORT_TSAN) && __has_include(<valgrind/valgrind.h>)
 #include <valgrind/valgrind.h>
@@ -132,6 +138,28 @@ inline void* fiber_current() noexcept {
   return nullptr;
 #endif
 }
+
+/// While one lives, ThreadSanitizer looks away from what this context does. For calls into a
+/// library that is not built with it: it would see the memcpy and mmap in there, and not the
+/// atomics that order them.
+class unseen_by_tsan {
+ public:
+#ifdef GORT_TSAN
+  unseen_by_tsan() noexcept {
+    AnnotateIgnoreReadsBegin(__FILE__, __LINE__);
+    AnnotateIgnoreWritesBegin(__FILE__, __LINE__);
+  }
+  ~unseen_by_tsan() {
+    AnnotateIgnoreWritesEnd(__FILE__, __LINE__);
+    AnnotateIgnoreReadsEnd(__FILE__, __LINE__);
+  }
+#else
+  unseen_by_tsan() noexcept {}
+  ~unseen_by_tsan() {}
+#endif
+  unseen_by_tsan(const unseen_by_tsan&) = delete;
+  unseen_by_tsan& operator=(const unseen_by_tsan&) = delete;
+};
 
 /// Before a switch to the context of `fiber`. For ASan: the stack's range, and where the running
 /// context keeps its fake stack (null: it ends here).

@@ -11,6 +11,7 @@
 
 #include <gort/detail/atomic.hpp>
 
+#include "base/sanitizer.hpp"
 #include "os/loaded.hpp"
 #include "os/mappings.hpp"
 #include "report/names.hpp"
@@ -114,6 +115,7 @@ backtrace_state* state() noexcept {
 }
 
 void look_up(request& r, std::uintptr_t pc) noexcept {
+  const base::unseen_by_tsan look_away;  // libbacktrace publishes its tables by atomics of its own
   if (state() == nullptr) return look_up_exported(r, pc);
   backtrace_syminfo(
       state(), pc,
