@@ -210,11 +210,13 @@ TEST(program, DISABLED_all_wait_in_a_circle) {
   run([] {
     mutex a, b;
     a.lock();
-    go([&] {
+    auto b_is_held = make_chan<unit>();
+    go([&, b_is_held] {
       b.lock();
+      b_is_held.close();
       a.lock();
     });
-    runtime::gosched();
+    b_is_held.recv();
     b.lock();
   });
 }
