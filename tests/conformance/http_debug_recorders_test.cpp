@@ -342,23 +342,28 @@ TEST(http_debug_recorders, the_mutex_profile_while_somebody_looks) {
   });
 }
 
+void expect_second_stop_waits(void (*start)(gort::pprof::sink), void (*stop)()) {
+  for (int i = 0; i < 20; ++i) {
+    gort::detail::atomic<int> written_to;
+    start([&](std::string_view) {
+      gort::sleep(1ms);
+      written_to.store_release(1);  // pairs with the load below
+    });
+    gort::wait_group both;
+    for (int k = 0; k < 2; ++k) {
+      both.go([&] {
+        stop();
+        EXPECT_EQ(written_to.load_acquire(), 1);
+      });
+    }
+    both.wait();
+  }
+}
+
 TEST(http_debug_recorders, who_stops_second_finds_the_profile_written) {
   gort::run([] {
-    for (int i = 0; i < 20; ++i) {
-      gort::detail::atomic<int> written_to;
-      gort::pprof::start_cpu_profile([&](std::string_view) {
-        gort::sleep(1ms);
-        written_to.store_release(1);  // pairs with the load below
-      });
-      gort::wait_group both;
-      for (int k = 0; k < 2; ++k) {
-        both.go([&] {
-          gort::pprof::stop_cpu_profile();
-          EXPECT_EQ(written_to.load_acquire(), 1);
-        });
-      }
-      both.wait();
-    }
+    expect_second_stop_waits(gort::pprof::start_cpu_profile, gort::pprof::stop_cpu_profile);
+    expect_second_stop_waits(gort::pprof::start_wall_profile, gort::pprof::stop_wall_profile);
   });
 }
 

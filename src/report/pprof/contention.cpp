@@ -17,11 +17,7 @@ namespace {
 using record::contention;
 using record::event_table;
 
-std::int64_t stacks_in(const contention& from) noexcept {
-  std::int64_t count = 0;
-  from.table().for_each([&](const event_table::bucket&) { ++count; });
-  return count;
-}
+std::int64_t stacks_in(const contention& from) noexcept { return report::count_of(from.table()); }
 
 // Who has let a waiter go on: the innermost function that is not the library's, and where in it; so
 // that one can select by either.

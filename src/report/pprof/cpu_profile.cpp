@@ -7,21 +7,19 @@
 // Invariants
 //   [cpu-1] The table is written by handlers that are inside the gate; it is emptied, and read to
 //           the end, with the gate closed.
-//   [cpu-2] `state` goes idle -> starting -> running -> stopping -> idle, by compare-and-swap: who
-//           makes a change has the rest to itself.
+//   [cpu-2] One profile at a time (report/pprof/recording.hpp): who starts or stops it has what
+//           follows to itself.
 //   [cpu-3] A sample stands for the time since the thread's last one: what the kernel, which looks
 //           once per tick, has left out counts with it; not what a thread has used while it blocked
 //           the signal, which was spent elsewhere.
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <mutex>
 #include <system_error>
 #include <utility>
 #include <vector>
 
 #include <gort/error.hpp>
-#include <gort/mutex.hpp>
 #include <gort/pprof.hpp>
 
 #include "os/clock.hpp"
@@ -32,6 +30,7 @@
 #include "record/gate.hpp"
 #include "report/go_trace/observer.hpp"
 #include "report/pprof/built_in.hpp"
+#include "report/pprof/recording.hpp"
 #include "report/pprof/sampled.hpp"
 #include "sched/gmp/labels.hpp"
 #include "sched/gmp/own_stack.hpp"
@@ -52,8 +51,7 @@ constexpr std::size_t frames_max = 128;
 constexpr int default_rate_hz = 100;
 constexpr std::int64_t second_ns = 1'000'000'000;
 
-enum class phase : std::uint8_t { idle, starting, running, stopping };
-gort::detail::atomic<phase> state{phase::idle};  // [cpu-2]
+constinit report::recording cpu_recording;  // [cpu-2]
 gort::detail::atomic<int> rate_hz{default_rate_hz};
 
 constinit record::event_table table;  // [cpu-1]
@@ -65,9 +63,6 @@ std::uint32_t missed_max = 0;
 std::int64_t began_ns = 0;  // CLOCK_MONOTONIC
 std::int64_t began_unix_ns = 0;
 sink to;
-
-// Held to the end, so that who stops second finds everything written.
-constinit mutex stop_lock;
 
 // How good the stacks were.
 gort::detail::atomic<std::int64_t> stacks, stacks_cut, frames, frames_without_pointer;
@@ -113,8 +108,7 @@ void profiler_main() {
   constexpr std::int64_t look_each_ns = 20'000'000;
   constexpr int looks_per_thorough_one = 25;
   for (int looks = 0;; ++looks) {
-    const bool on = state.load_acquire() == phase::running;  // pairs with start_cpu_profile()
-    (void)profiler_note.sleep(on ? os::monotonic_ns() + look_each_ns : -1);
+    (void)profiler_note.sleep(cpu_recording.running() ? os::monotonic_ns() + look_each_ns : -1);
     if (os::cpu_timers_run.load_relaxed())
       os::find_new_threads(looks % looks_per_thorough_one == 0);
   }
@@ -125,11 +119,7 @@ bool start_profiler_thread() noexcept {
   return error == 0;
 }
 
-void put_back_to_idle() noexcept {
-  state.store_release(phase::idle);  // pairs with the acquire in start_cpu_profile()
-}
-
-// The table, read and emptied; nobody writes any more.
+// The table; nobody writes any more.
 report::profile_data take_table() {
   report::profile_data data({{"samples", "count"}, {"cpu", "nanoseconds"}});
   data.period_type = {"cpu", "nanoseconds"};
@@ -147,23 +137,13 @@ report::profile_data take_table() {
   return data;
 }
 
-void empty_table() noexcept {
-  table.for_each([](const record::event_table::bucket& each) {
-    sched::drop_reference(static_cast<gort::detail::label_set*>(each.labels()));
-  });
-  table.clear();
-}
-
 }  // namespace
 
 void start_cpu_profile(sink where) {
-  phase expected = phase::idle;
-  // Acquire pairs with put_back_to_idle(): what the one before had is ours now.
-  if (!state.cas_acquire(expected, phase::starting))
-    throw runtime_error("cpu profiling already in use");
+  if (!cpu_recording.begin()) throw runtime_error("cpu profiling already in use");
   constexpr std::size_t table_bytes = std::size_t{32} << 20;
   if (!table.prepare(table_bytes) || !start_profiler_thread()) {
-    put_back_to_idle();
+    cpu_recording.abandon();
     throw std::system_error(ENOMEM, std::generic_category(), "CPU profile");
   }
   to = std::move(where);
@@ -178,34 +158,28 @@ void start_cpu_profile(sink where) {
   door.open();
   if (const int error = os::start_cpu_timers(period_ns, on_timer); error != 0) {
     door.close();
-    put_back_to_idle();
+    cpu_recording.abandon();
     throw std::system_error(error, std::generic_category(), "CPU profile");
   }
-  state.store_release(phase::running);  // pairs with the acquire in stop_cpu_profile()
+  cpu_recording.started();
   profiler_note.wake();
 }
 
 void stop_cpu_profile() {
-  const std::lock_guard<mutex> held(stop_lock);
-  phase expected = phase::running;
-  if (!state.cas_acquire(expected, phase::stopping)) return;  // pairs with the release above
-  os::stop_cpu_timers();
-  door.close();
-  const sink where = std::exchange(to, nullptr);
-  try {
-    const report::profile_data data = take_table();
-    empty_table();
-    write_proto(data, where);
-  } catch (...) {
-    empty_table();
-    put_back_to_idle();
-    throw;
-  }
-  put_back_to_idle();
+  cpu_recording.stop(
+      [] {
+        os::stop_cpu_timers();
+        door.close();
+      },
+      [] {
+        const sink where = std::exchange(to, nullptr);
+        write_proto(take_table(), where);
+      },
+      [] { report::empty(table); });
 }
 
 void set_cpu_profile_rate(int hz) {
-  if (state.load_relaxed() != phase::idle) {
+  if (!cpu_recording.idle()) {
     constexpr std::string_view text =
         "runtime: cannot set cpu profile rate until previous profile has finished.\n";
     os::write_all(os::stderr_fd, text.data(), text.size());

@@ -18,11 +18,7 @@ namespace accounting = sched::cpu_accounts;
 
 }  // namespace
 
-std::int64_t cpu_time_count() {
-  std::int64_t count = 0;
-  accounting::accounts().for_each([&](const event_table::bucket&) { ++count; });
-  return count;
-}
+std::int64_t cpu_time_count() { return report::count_of(accounting::accounts()); }
 
 report::profile_data collect_cpu_time() {
   report::profile_data data({{"runs", "count"}, {"cpu", "nanoseconds"}});

@@ -131,11 +131,7 @@ void append_mem_stats(std::string& to) {
 
 }  // namespace
 
-std::int64_t heap_count() {
-  std::int64_t count = 0;
-  heap_events.table().for_each([&](const event_table::bucket&) { ++count; });
-  return count;
-}
+std::int64_t heap_count() { return report::count_of(heap_events.table()); }
 
 report::profile_data collect_heap() { return collect(""); }
 report::profile_data collect_allocs() { return collect("alloc_space"); }

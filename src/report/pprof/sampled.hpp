@@ -2,12 +2,14 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <utility>
 #include <vector>
 
 #include "record/event_table.hpp"
 #include "report/labels.hpp"
 #include "report/pprof/profile_data.hpp"
+#include "sched/gmp/labels.hpp"
 
 namespace gort::report {
 
@@ -26,6 +28,20 @@ inline std::vector<sample_label> labels_of(const record::event_table::bucket& fr
 inline void add_label(std::vector<sample_label>& to, sample_label more) {
   const auto at = std::ranges::lower_bound(to, more.key, {}, &sample_label::key);
   to.insert(at, std::move(more));
+}
+
+inline std::int64_t count_of(const record::event_table& table) noexcept {
+  std::int64_t count = 0;
+  table.for_each([&](const record::event_table::bucket&) { ++count; });
+  return count;
+}
+
+/// Empties a table that nobody writes, and drops its references to labels.
+inline void empty(record::event_table& table) noexcept {
+  table.for_each([](const record::event_table::bucket& each) {
+    sched::drop_reference(static_cast<detail::label_set*>(each.labels()));
+  });
+  table.clear();
 }
 
 }  // namespace gort::report

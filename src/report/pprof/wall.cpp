@@ -8,7 +8,7 @@
 // Invariants
 //   [wall-1] As [cpu-1]: the table is written inside the gate, by the thread that looks and by
 //            handlers; it is read to the end and emptied with the gate closed.
-//   [wall-2] `state` as [cpu-2].
+//   [wall-2] One at a time, as [cpu-2].
 //   [wall-3] The thread that looks drops references to labels outside of the gate: that may free
 //            memory, and wait for who is parked in malloc.
 #include <algorithm>
@@ -32,6 +32,7 @@
 #include "record/gate.hpp"
 #include "report/asleep.hpp"
 #include "report/pprof/built_in.hpp"
+#include "report/pprof/recording.hpp"
 #include "report/pprof/sampled.hpp"
 #include "sched/gmp/labels.hpp"
 #include "sched/gmp/own_stack.hpp"
@@ -55,8 +56,7 @@ constexpr std::size_t wall_frames_max = 128;
 // The sums of a bucket, whose tag is a state.
 constexpr std::size_t looks_sum = 0, wall_ns_sum = 1;
 
-enum class wall_phase : std::uint8_t { idle, starting, running, stopping };
-gort::detail::atomic<wall_phase> wall_state{wall_phase::idle};  // [wall-2]
+constinit report::recording wall_recording;  // [wall-2]
 
 constinit event_table wall_table;  // [wall-1]
 constinit record::gate wall_door;
@@ -151,8 +151,7 @@ void wall_main() {
   std::uint64_t random = static_cast<std::uint64_t>(os::monotonic_ns()) | 1;
   std::int64_t last_ns = 0;
   for (;;) {
-    // Acquire pairs with the release in start_wall_profile().
-    const bool on = wall_state.load_acquire() == wall_phase::running;
+    const bool on = wall_recording.running();
     (void)wall_note.sleep(on ? os::monotonic_ns() + wall_period_ns : -1);
     const std::int64_t now_ns = os::monotonic_ns();
     // Since the last look, or since the beginning.
@@ -164,10 +163,6 @@ void wall_main() {
 bool start_wall_thread() noexcept {
   static const int error = sched::start_helper(wall_main, "gort-wall");
   return error == 0;
-}
-
-void put_wall_back_to_idle() noexcept {
-  wall_state.store_release(wall_phase::idle);  // pairs with the acquire in start_wall_profile()
 }
 
 report::profile_data take_wall_table() {
@@ -185,49 +180,31 @@ report::profile_data take_wall_table() {
   return data;
 }
 
-void empty_wall_table() noexcept {
-  wall_table.for_each([](const event_table::bucket& each) {
-    sched::drop_reference(static_cast<gort::detail::label_set*>(each.labels()));
-  });
-  wall_table.clear();
-}
-
 }  // namespace
 
 void start_wall_profile(sink where) {
-  wall_phase expected = wall_phase::idle;
-  // Acquire pairs with put_wall_back_to_idle().
-  if (!wall_state.cas_acquire(expected, wall_phase::starting))
-    throw runtime_error("wall profiling already in use");
+  if (!wall_recording.begin()) throw runtime_error("wall profiling already in use");
   constexpr std::size_t table_bytes = std::size_t{32} << 20;
   const bool barrier = os::fences_running_threads();
   if (!barrier || !wall_table.prepare(table_bytes) || !start_wall_thread()) {
-    put_wall_back_to_idle();
+    wall_recording.abandon();
     throw std::system_error(barrier ? ENOMEM : ENOSYS, std::generic_category(), "wall profile");
   }
   wall_to = std::move(where);
   wall_began_ns.store_relaxed(os::monotonic_ns());
   wall_began_unix_ns = report::unix_time_ns();
   wall_door.open();
-  wall_state.store_release(wall_phase::running);  // pairs with the acquire in stop_wall_profile()
+  wall_recording.started();
   wall_note.wake();
 }
 
 void stop_wall_profile() {
-  wall_phase expected = wall_phase::running;
-  if (!wall_state.cas_acquire(expected, wall_phase::stopping)) return;  // pairs with the release
-  wall_door.close();
-  const sink where = std::exchange(wall_to, nullptr);
-  try {
-    const report::profile_data data = take_wall_table();
-    empty_wall_table();
-    write_proto(data, where);
-  } catch (...) {
-    empty_wall_table();
-    put_wall_back_to_idle();
-    throw;
-  }
-  put_wall_back_to_idle();
+  wall_recording.stop([] { wall_door.close(); },
+                      [] {
+                        const sink where = std::exchange(wall_to, nullptr);
+                        write_proto(take_wall_table(), where);
+                      },
+                      [] { report::empty(wall_table); });
 }
 
 }  // namespace gort::pprof

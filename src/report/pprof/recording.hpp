@@ -1,0 +1,63 @@
+// A profile that is started, runs, and is written when it is stopped: one at a time of its kind.
+//
+// Problem: two may start it at once, two may stop it, and who stops second must find everything
+// written when it returns.
+//
+// Invariants
+//   [recording-1] The phase goes idle -> starting -> running -> stopping -> idle, by
+//                 compare-and-swap: who makes a change has the rest to itself.
+//   [recording-2] A stop holds `lock_` to the end. A start does not take it: the second one is
+//                 refused at once.
+#pragma once
+
+#include <cstdint>
+#include <mutex>
+
+#include <gort/detail/atomic.hpp>
+#include <gort/mutex.hpp>
+
+namespace gort::report {
+
+class recording {
+ public:
+  /// False: one runs, or is being started or written. Else the caller calls abandon() or started().
+  bool begin() noexcept {
+    phase expected = phase::idle;
+    return phase_.cas_acquire(expected, phase::starting);  // pairs with the release in end()
+  }
+  void abandon() noexcept { end(); }
+  // Release pairs with the acquires in running() and stop().
+  void started() noexcept { phase_.store_release(phase::running); }
+
+  bool running() const noexcept { return phase_.load_acquire() == phase::running; }
+  bool idle() const noexcept { return phase_.load_relaxed() == phase::idle; }
+
+  /// Calls `close`, then `write`, then `clear` even if `write` throws, if one runs. Blocks while
+  /// another stops it.
+  template <class Close, class Write, class Clear>
+  void stop(Close close, Write write, Clear clear) {
+    const std::lock_guard<mutex> held(lock_);  // [recording-2]
+    phase expected = phase::running;
+    if (!phase_.cas_acquire(expected, phase::stopping)) return;  // pairs with started()
+    close();
+    struct at_end {
+      recording& self;
+      Clear& clear;
+      ~at_end() {
+        clear();
+        self.end();
+      }
+    } const ending{*this, clear};
+    write();
+  }
+
+ private:
+  enum class phase : std::uint8_t { idle, starting, running, stopping };
+
+  void end() noexcept { phase_.store_release(phase::idle); }  // pairs with begin()
+
+  gort::detail::atomic<phase> phase_{phase::idle};
+  mutex lock_;
+};
+
+}  // namespace gort::report
