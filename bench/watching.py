@@ -11,6 +11,12 @@ ROWS = [
     ("mutex_5", 2, "mutex profile, 1 in 5, contended", 1),
     ("block_10us", 1, "block profile, 10 us, ping-pong", None),
     ("heap", 1, "heap profile, malloc and free", 1),
+    # 0.1% for one a second.
+    ("scrape_100", 1, "all metrics read 100 times a second, ping-pong", 10),
+    ("wall", 1, "wall profile, ping-pong", None),
+    ("cpu_accounts", 1, "CPU time of each goroutine, ping-pong", None),
+    ("timers", 1, "timers by maker, arm and stop", None),
+    ("deadlock_check", 1, "deadlockcheck, lock and unlock alone", None),
     ("recorder_bare", 1, "flight recorder without stacks, ping-pong", None),
     ("trace_bare", 1, "trace without stacks, ping-pong", 5),
     ("trace", 1, "trace, ping-pong", None),

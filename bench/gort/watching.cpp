@@ -8,13 +8,18 @@
 #include <cstdlib>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include <gort/chan.hpp>
+#include <gort/debug.hpp>
+#include <gort/metrics.hpp>
 #include <gort/mutex.hpp>
 #include <gort/pprof.hpp>
 #include <gort/runtime.hpp>
+#include <gort/select.hpp>
+#include <gort/time.hpp>
 #include <gort/trace.hpp>
 #include <gort/wait_group.hpp>
 
@@ -140,6 +145,78 @@ result trace_to_nowhere(bool stacks) {
       8, true);
 }
 
+result wall_profile() {
+  return in_turn(
+      400'000, ping_pong, [] { gort::pprof::start_wall_profile([](std::string_view) {}); },
+      [] { gort::pprof::stop_wall_profile(); });
+}
+
+result cpu_accounts() {
+  return in_turn(
+      200'000, ping_pong, [] { gort::runtime::set_cpu_accounting(true); },
+      [] { gort::runtime::set_cpu_accounting(false); });
+}
+
+void arm_timers(int operations) {
+  for (int i = 0; i < operations; ++i) {
+    gort::timer one(std::chrono::hours(1));
+    one.stop();
+  }
+}
+result timer_profile() {
+  return in_turn(
+      200'000, arm_timers, [] { gort::runtime::set_timer_profile(true); },
+      [] { gort::runtime::set_timer_profile(false); });
+}
+
+void lock_alone(int operations) {
+  gort::mutex m;
+  for (int i = 0; i < operations; ++i) {
+    m.lock();
+    m.unlock();
+  }
+}
+result deadlock_check() {
+  return in_turn(
+      4'000'000, lock_alone, [] { gort::debug::set_deadlock_check(true); },
+      [] { gort::debug::set_deadlock_check(false); });
+}
+
+// Every 10 ms, so that it shows: a hundredth of it is the cost of one a second.
+class scraper {
+ public:
+  scraper() {
+    for (const gort::metrics::description& each : gort::metrics::all())
+      samples_.push_back({std::string(each.name), {}});
+  }
+  void start() {
+    over_ = gort::make_chan<gort::unit>();
+    runs_.go([this, over = over_] {
+      gort::ticker due(std::chrono::milliseconds(10));
+      bool on = true;
+      while (on) {
+        gort::select(over.on_recv([&](std::optional<gort::unit>) { on = false; }),
+                     due.c().on_recv([&](auto) { gort::metrics::read(samples_); }));
+      }
+    });
+  }
+  void stop() {
+    over_.close();
+    runs_.wait();
+  }
+
+ private:
+  std::vector<gort::metrics::sample> samples_;
+  gort::chan<gort::unit> over_ = gort::make_chan<gort::unit>();
+  gort::wait_group runs_;
+};
+
+result metrics_scrape() {
+  scraper all;
+  return in_turn(
+      800'000, ping_pong, [&] { all.start(); }, [&] { all.stop(); });
+}
+
 result flight_recorder(bool stacks) {
   gort::trace::flight_recorder recorder({.stacks = stacks});
   return in_turn(
@@ -161,6 +238,11 @@ int main(int argc, char** argv) {
       {"mutex_5", mutex_profile},
       {"block_10us", block_profile},
       {"heap", heap_profile},
+      {"wall", wall_profile},
+      {"cpu_accounts", cpu_accounts},
+      {"timers", timer_profile},
+      {"deadlock_check", deadlock_check},
+      {"scrape_100", metrics_scrape},
       {"trace", [] { return trace_to_nowhere(true); }},
       {"trace_bare", [] { return trace_to_nowhere(false); }},
       {"recorder", [] { return flight_recorder(true); }},
