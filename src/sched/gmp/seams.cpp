@@ -320,6 +320,11 @@ void tell_m_woke(m& here, g* it) noexcept {
 
 void tell_switched(m& here, g& from, g& to) noexcept { call(&observer::switched, here, from, to); }
 
+void tell_started_by_switch(m& here, g& from, g& to) noexcept {
+  if (is_wanted(at::started)) tell_started(to, true);
+  if (is_wanted(at::switched)) tell_switched(here, from, to);
+}
+
 void tell_world_stops() noexcept {
   const moment when = here_and_now();
   call(&observer::world_stops, when);

@@ -89,6 +89,9 @@ extern word_of_its_own wanted [[gnu::visibility("hidden")]];
 inline bool is_wanted(at where) noexcept {
   return (wanted.value.load_relaxed() & static_cast<std::uint32_t>(where)) != 0;
 }
+constexpr at operator|(at a, at b) noexcept {
+  return static_cast<at>(static_cast<std::uint32_t>(a) | static_cast<std::uint32_t>(b));
+}
 
 // Out of line, for those that are wanted. The same as below, without the look.
 void tell_created(detail::spawn_record& born) noexcept;
@@ -109,6 +112,7 @@ void tell_procs_changed(int count) noexcept;
 void tell_m_sleeps(m& here, g* it) noexcept;
 void tell_m_woke(m& here, g* it) noexcept;
 void tell_switched(m& here, g& from, g& to) noexcept;
+void tell_started_by_switch(m& here, g& from, g& to) noexcept;
 void tell_world_stops() noexcept;
 void tell_world_goes_on() noexcept;
 
@@ -130,6 +134,15 @@ inline void starts(g& it) noexcept {
     tell_started(it, true);
   it.status.store_relaxed(g_status::running);
   it.readied.store_relaxed(no_wake_up);
+}
+
+/// The same, and switches(), by one look at who wants either.
+inline void starts_by_switch(m& here, g& from, g& to) noexcept {
+  latency::end(to);
+  if (is_wanted(at::started | at::switched)) [[unlikely]]
+    tell_started_by_switch(here, from, to);
+  to.status.store_relaxed(g_status::running);
+  to.readied.store_relaxed(no_wake_up);
 }
 
 /// It goes on where it is, with a P again: no park() ends with it, so a wake-up that has come

@@ -98,8 +98,10 @@ namespace {
   if (to->trim.load_acquire() != trim_none) [[unlikely]]
     wait_for_trim(*to);
   const bool to_g0 = to == &here.g0;
-  if (!to_g0) seam::starts(*to);
-  seam::switches(here, *self, *to);
+  if (to_g0)
+    seam::switches(here, *self, *to);
+  else
+    seam::starts_by_switch(here, *self, *to);
   here.current.store_relaxed(to);
 
   exception_globals* exceptions = here.exceptions;
