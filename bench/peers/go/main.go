@@ -346,8 +346,10 @@ func main() {
 	}
 	isDelay := len(os.Args) == 4 && delayRows[os.Args[1]] != nil
 	isFair := len(os.Args) == 4 && fairRows[os.Args[1]] != nil
+	isHeap := len(os.Args) == 4 && heapRows[os.Args[1]] != nil
 	isServer := len(os.Args) == 4 && (os.Args[1] == "http" || os.Args[1] == "tcp")
-	if len(os.Args) != 4 || (rows[os.Args[1]] == nil && !isServer && !isDelay && !isFair) {
+	if len(os.Args) != 4 || (rows[os.Args[1]] == nil && !isServer && !isDelay && !isFair &&
+		!isHeap) {
 		fmt.Fprintln(os.Stderr, "usage: gobench ROW|http|tcp --procs N")
 		os.Exit(1)
 	}
@@ -368,6 +370,15 @@ func main() {
 		sort.Float64s(all)
 		fmt.Printf("{\"row\": %q, \"procs\": %d, \"median\": %.2f, \"worst\": %.2f}\n",
 			os.Args[1], procs, all[len(all)/2], all[len(all)-1])
+		return
+	}
+	if isHeap {
+		before := "{"
+		for _, f := range heapRows[os.Args[1]]() {
+			fmt.Printf("%s\"%s\": %.4g", before, f.name, f.value)
+			before = ", "
+		}
+		fmt.Println("}")
 		return
 	}
 	r := rows[os.Args[1]]()

@@ -1,0 +1,84 @@
+// What the rows of the managed heap are measured with.
+#pragma once
+
+#include <sys/resource.h>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <gort/debug.hpp>
+
+namespace heap_bench {
+
+/// By name, in the order in which they are printed.
+using figures = std::vector<std::pair<const char*, double>>;
+
+[[noreturn]] inline void fail(const char* what) {
+  std::fprintf(stderr, "bench_heap: wrong: %s\n", what);
+  std::exit(1);
+}
+
+class stopwatch {
+ public:
+  double seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+/// Of the whole process, since its start.
+inline double cpu_seconds() {
+  rusage used{};
+  getrusage(RUSAGE_SELF, &used);
+  const auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6;
+  };
+  return seconds(used.ru_utime) + seconds(used.ru_stime);
+}
+
+inline double status_mb(const std::string& name) {
+  std::ifstream status("/proc/self/status");
+  std::string word;
+  while (status >> word) {
+    if (word != name) continue;
+    double kib = 0;
+    status >> kib;
+    return kib * 1024e-6;
+  }
+  return 0;
+}
+inline double peak_mb() { return status_mb("VmHWM:"); }
+inline double resident_mb() { return status_mb("VmRSS:"); }
+
+namespace if_there_is_none {
+struct any {
+  template <class T>
+  any(const T&) {}
+};
+inline bool set_memory_limit(any) { return false; }
+}  // namespace if_there_is_none
+
+/// False: this gort has no memory limit.
+inline bool limit_memory(std::int64_t bytes) {
+  using namespace gort::debug;
+  using namespace if_there_is_none;
+  using result = decltype(set_memory_limit(bytes));
+  set_memory_limit(bytes);
+  return !std::is_same_v<result, bool>;
+}
+
+/// How much of the figures of issue 12's big heap: 1 is 10 M objects and 20 s.
+inline double scale() {
+  const char* text = std::getenv("GORT_HEAP_SCALE");
+  return text == nullptr ? 0.2 : std::strtod(text, nullptr);
+}
+
+}  // namespace heap_bench
