@@ -24,6 +24,9 @@
 namespace heap_bench {
 
 struct map_node {
+  map_node() noexcept {}  // the rest as it comes: zeroed
+  map_node(const gort::gc::ptr<map_node>& n, std::uint64_t k) noexcept : next(n), key(k) {}
+
   gort::gc::ptr<map_node> next;
   std::uint64_t key;
   std::uint64_t value[4];
@@ -49,8 +52,7 @@ class live_map {
   }
   std::uint64_t nodes() const { return nodes_; }
   std::uint64_t bucket_of(std::uint64_t key) const {
-    return static_cast<std::uint64_t>(
-        (static_cast<unsigned __int128>(key * 0x9e3779b97f4a7c15u) * nodes_) >> 64);
+    return (key * 0x9e3779b97f4a7c15u >> 32) * nodes_ >> 32;
   }
   gort::gc::ptr<map_node>& at(std::uint64_t bucket) const {
     return buckets_[static_cast<std::ptrdiff_t>(bucket)];

@@ -7,9 +7,9 @@
 //   [alloc-1] From taking a slot to storing its address in *to, the thread is inside gort (so its P
 //             stays, and nobody else uses the cache) and the cache `busy`, or it has the lock of
 //             the shared cache.
-//   [alloc-2] A span is taken over with all its slots live; those that were free are zeroed as they
-//             come up, 64 at a time, and marked if marking is on [mark-5]. If it is not on, the
-//             span's sweep_cycle is the present one.
+//   [alloc-2] A span is taken over with all its slots live; those that were free are zeroed before
+//             they are handed out, small ones 64 at a time, and marked if marking is on [mark-5].
+//             If it is not on, the span's sweep_cycle is the present one.
 //   [alloc-3] When marking has begun the collector notes what each cache has free, then sees it not
 //             busy. So what is not noted has had its address stored during the marking or before,
 //             and its mark tells; what is noted is held: it is not judged in this cycle, whatever
@@ -68,7 +68,7 @@ void begin_life(span& taken, const std::uint64_t* masks) noexcept {
       return;
     }
     for (std::size_t i = 0; i < bitmap_words; ++i) {
-      if (masks[i] != 0) taken.mark[i].fetch_or_acq_rel(masks[i]);
+      if (masks[i] != 0) taken.bits[i].mark.fetch_or_acq_rel(masks[i]);
     }
   });
 }
@@ -85,16 +85,17 @@ span* make_span(kind of, unsigned size_class) noexcept {
   if (made == nullptr) return nullptr;
   made->slot_bytes = slot_bytes_of(size_class);
   made->slots = slots_of(size_class);
-  made->reciprocal = static_cast<std::uint32_t>(((std::uint64_t{1} << 32) + made->slot_bytes - 1) /
-                                                made->slot_bytes);
   made->size_class = static_cast<std::uint8_t>(size_class);
   made->kind = of;
   made->fresh = fresh;
   made->cached.store_relaxed(1);
   for (std::size_t i = 0; i < bitmap_words; ++i)
-    made->live[i].store_relaxed(mask_of(made->slots, i));
+    made->bits[i].live.store_relaxed(mask_of(made->slots, i));
   return made;
 }
+
+// From here on more than one at a time would be out of the nearest cache before its time comes.
+constexpr std::size_t zeroed_alone_bytes = 256;
 
 // A span with free slots for this bin, and how many; 0: there is no memory. Inside gort.
 std::size_t take_over(stores& all, bin& to, kind of, unsigned size_class) noexcept {
@@ -111,8 +112,8 @@ std::size_t take_over(stores& all, bin& to, kind of, unsigned size_class) noexce
       next->cached.store_relaxed(1);
       for (std::size_t i = 0; i < bitmap_words; ++i) {
         const std::uint64_t whole = mask_of(next->slots, i);
-        to.masks[i] = whole & ~next->live[i].load_relaxed();
-        next->live[i].store_release(whole);  // pairs with the acquire in holds()
+        to.masks[i] = whole & ~next->bits[i].live.load_relaxed();
+        next->bits[i].live.store_release(whole);  // pairs with the acquire in holds()
       }
       begin_life(*next, to.masks);  // in this section: a sweep that came between would free them
     }
@@ -128,6 +129,7 @@ std::size_t take_over(stores& all, bin& to, kind of, unsigned size_class) noexce
   for (const std::uint64_t each : to.masks) count += static_cast<std::size_t>(std::popcount(each));
   to.from = next;
   to.slot_bytes = next->slot_bytes;
+  to.zero_each = of != kind::plain && !next->fresh && next->slot_bytes >= zeroed_alone_bytes;
   to.words = (next->slots + 63) / 64;
   to.word = 0;
   return count;
@@ -146,7 +148,8 @@ bool next_word(bin& of, bool zero) noexcept {
       const auto run = static_cast<unsigned>(std::countr_one(free >> start));
       const std::uintptr_t at = of.base + start * of.slot_bytes;
       tell_of_slots_taken(at, run * of.slot_bytes);
-      if (zero && !of.from->fresh) std::memset(reinterpret_cast<void*>(at), 0, run * of.slot_bytes);
+      if (zero && !of.zero_each && !of.from->fresh)
+        std::memset(reinterpret_cast<void*>(at), 0, run * of.slot_bytes);
       free &= run + start >= 64 ? 0 : ~std::uint64_t{0} << (start + run);
     }
     return true;
@@ -170,15 +173,21 @@ bool next_word(bin& of, bool zero) noexcept {
   return got;
 }
 
+[[gnu::always_inline]] inline std::uintptr_t take_first(bin& from) noexcept {
+  const auto slot = static_cast<unsigned>(std::countr_zero(from.free));
+  from.free &= from.free - 1;
+  const std::uintptr_t at = from.base + slot * from.slot_bytes;
+  if (from.zero_each) std::memset(reinterpret_cast<void*>(at), 0, from.slot_bytes);
+  return at;
+}
+
 // Inside gort. 0: there is no memory. `handed_out`: what the cache got for it, if it had none left.
 std::uintptr_t take_slot(stores& all, cache& mine, kind of, unsigned size_class,
                          std::size_t& handed_out) noexcept {
   bin& from = mine.bins[static_cast<unsigned>(of)][size_class];
   if (from.free == 0 && !refill(all, from, of, size_class, handed_out)) [[unlikely]]
     return 0;
-  const auto slot = static_cast<unsigned>(std::countr_zero(from.free));
-  from.free &= from.free - 1;
-  return from.base + slot * from.slot_bytes;
+  return take_first(from);
 }
 
 cache* cache_of(stores& all, const sched::p& mine) noexcept {
@@ -198,6 +207,36 @@ cache* cache_of(stores& all, const sched::p& mine) noexcept {
   asm volatile("" : "+m"(*to));
   if (detail::managed.shading.load_relaxed() != 0) [[unlikely]]
     detail::gc_shade(object);
+}
+
+// The common case: a goroutine, whose P has such a slot. False: it is another case.
+[[gnu::always_inline]] inline bool try_cached(std::uintptr_t* to, kind of,
+                                              unsigned size_class) noexcept {
+  const detail::inside_gort inside;
+  const sched::m* here = sched::current_m();
+  const sched::p* held = here == nullptr ? nullptr : here->p_on_entry();
+  const stores* all = made_stores.load_acquire();  // pairs with the release in make_stores()
+  if (held == nullptr || all == nullptr) [[unlikely]]
+    return false;
+  cache* mine = all->caches[held->index].load_relaxed();
+  if (mine == nullptr) [[unlikely]]
+    return false;
+  bin& from = mine->bins[static_cast<unsigned>(of)][size_class];
+  if (from.free == 0) [[unlikely]]
+    return false;
+  mine->busy.store_relaxed(1);
+  const auto slot = static_cast<unsigned>(std::countr_zero(from.free));
+  const std::uintptr_t at = take_first(from);
+  *to = at;
+  asm volatile("" : "+m"(*to));
+  if (const std::uint32_t how = detail::managed.shading.load_relaxed(); how != 0) [[unlikely]] {
+    // Its mark is no further away than this; nearly always it was born with it.
+    const std::uint64_t marks = from.from->bits[from.word - 1].mark.load_relaxed();
+    if ((marks >> slot & 1) == 0 || how == 2) detail::gc_shade(at);
+  }
+  // Release pairs with the acquire in hold_cached_slots(): it is stored, and was shaded if need be.
+  mine->busy.store_release(0);
+  return true;
 }
 
 bool try_small(std::uintptr_t* to, kind of, unsigned size_class, std::size_t offset, bool zeroed,
@@ -240,7 +279,7 @@ bool try_large(std::uintptr_t* to, std::size_t bytes, std::size_t alignment, kin
   made->size_class = large_class;
   made->kind = of;
   made->cached.store_relaxed(1);  // [alloc-1]
-  made->live[0].store_relaxed(1);
+  made->bits[0].live.store_relaxed(1);
   const std::uint64_t masks[bitmap_words] = {1};
   begin_life(*made, masks);
   tell_of_slots_taken(made->base, made->slot_bytes);
@@ -285,6 +324,10 @@ bool try_allocate(std::uintptr_t* to, std::size_t bytes, std::size_t alignment, 
 }  // namespace
 
 void allocate(std::uintptr_t* to, std::size_t bytes, std::size_t alignment, kind of, bool zeroed) {
+  // 0 bytes are none of this case.
+  if (bytes - 1 < small_bytes_max && alignment <= 16 && of != kind::ending && !zeroed &&
+      try_cached(to, of, class_for(bytes))) [[likely]]
+    return;
   constexpr std::size_t bytes_max = std::size_t{1} << 46;
   if (bytes > bytes_max || alignment > (std::size_t{2} << 20)) throw std::bad_alloc();
   if (try_allocate(to, bytes, alignment, of, zeroed)) [[likely]]

@@ -20,6 +20,7 @@ struct bin {
   std::uint32_t word = 0;   // the next
   std::uint32_t words = 0;  // 0: there is no span
   span* from = nullptr;
+  bool zero_each = false;  // each slot when it is taken, not all of a word when that comes up
   detail::atomic<std::uint64_t> version;  // [alloc-4]
   std::uint64_t masks[bitmap_words] = {};
 };

@@ -4,11 +4,12 @@
 //                                    \__ span __/
 //
 // For each page of the range's heap part there is a word that says which page its span begins at,
-// and a place for the span's record, used by first pages only. Both tables are reserved and cost
-// memory where touched: 260 bytes for each span, 3.2% of the smallest.
+// and of what size and kind its slots are, and a place for the span's record, used by first pages
+// only. Both tables are reserved and cost memory where touched: 264 bytes for each span, 3.2% of
+// the smallest. The marker needs that word and the line with the slot's bits, nothing else.
 //
 // Invariants
-//   [span-1] base, slots and the like are written before first_page[] says so (release, acquire)
+//   [span-1] base, slots and the like are written before pages[] says so (release, acquire)
 //   and
 //            stay until the span's pages are freed, which the sweep does, and nothing else.
 //   [span-2] `live`: slots that hold an object, or that the owner of a cached span may fill at any
@@ -45,7 +46,6 @@ struct alignas(64) span {
   std::size_t slot_bytes = 0;
   std::size_t pages = 0;
   std::uint32_t slots = 0;
-  std::uint32_t reciprocal = 0;  // ceil(2^32 / slot_bytes); 0: there is one slot
   // Swept in, or born in, or taken from since [span-5].
   detail::atomic<std::uint32_t> sweep_cycle;
   std::uint8_t size_class = 0;
@@ -53,17 +53,17 @@ struct alignas(64) span {
   detail::atomic<std::uint8_t> cached;  // written under the lock of its class [span-3]
   bool fresh = false;                   // its memory is zero as far as nobody has had it
   span* next = nullptr;                 // in the list of its class; its lock
-  detail::atomic<std::uint64_t> live[bitmap_words];
-  detail::atomic<std::uint64_t> mark[bitmap_words];
+  struct alignas(16) slot_bits {        // of 64 slots, in one line
+    detail::atomic<std::uint64_t> live;
+    detail::atomic<std::uint64_t> mark;
+  };
+  slot_bits bits[bitmap_words];
   detail::atomic<std::uint64_t> held[bitmap_words];  // written by the collector [span-5]
 
-  std::uint32_t slot_of(std::uintptr_t inside) const noexcept {
-    return static_cast<std::uint32_t>(((inside - base) * reciprocal) >> 32);
-  }
   std::uintptr_t address_of(std::uint32_t slot) const noexcept { return base + slot * slot_bytes; }
   bool holds(std::uint32_t slot) const noexcept {
     // Acquire pairs with the release in take_over() and sweep_span().
-    return (live[slot / 64].load_acquire() >> slot % 64 & 1) != 0;
+    return (bits[slot / 64].live.load_acquire() >> slot % 64 & 1) != 0;
   }
   /// What is neither marked nor held is dead. With the lock of its class or the gate's.
   bool is_settled(std::uint32_t cycle) const noexcept {
@@ -72,17 +72,17 @@ struct alignas(64) span {
   }
   /// After the marking; likewise.
   bool is_dead(std::uint32_t slot, std::uint32_t cycle) const noexcept {
-    const std::uint64_t kept = mark[slot / 64].load_relaxed() | held[slot / 64].load_relaxed();
+    const std::uint64_t kept = bits[slot / 64].mark.load_relaxed() | held[slot / 64].load_relaxed();
     return (kept >> slot % 64 & 1) == 0 && is_settled(cycle);
   }
   bool is_marked(std::uint32_t slot) const noexcept {
-    return (mark[slot / 64].load_relaxed() >> slot % 64 & 1) != 0;
+    return (bits[slot / 64].mark.load_relaxed() >> slot % 64 & 1) != 0;
   }
   /// True: it was not.
   bool set_mark(std::uint32_t slot) noexcept {
     const std::uint64_t bit = std::uint64_t{1} << slot % 64;
     // What is passed along with a mark is ordered by locks; the order named is the one there is.
-    return (mark[slot / 64].fetch_or_acq_rel(bit) & bit) == 0;
+    return (bits[slot / 64].mark.fetch_or_acq_rel(bit) & bit) == 0;
   }
 };
 static_assert(sizeof(span) == 256);
@@ -95,12 +95,34 @@ struct object_header {
 };
 static_assert(sizeof(object_header) == object_header::bytes);
 
+/// What is known of a page: which one its span begins at, and what the span's slots are.
+class page_word {
+ public:
+  constexpr page_word() noexcept = default;  // none
+  constexpr explicit page_word(std::uint64_t bits) noexcept : bits_(bits) {}
+  constexpr page_word(std::size_t first, unsigned size_class, kind of) noexcept
+      : bits_((first + 1) | std::uint64_t{size_class} << 48 |
+              static_cast<std::uint64_t>(of) << 56) {}
+  constexpr explicit operator bool() const noexcept { return bits_ != 0; }
+  constexpr std::uint64_t bits() const noexcept { return bits_; }
+  constexpr std::size_t first() const noexcept {
+    return (bits_ & ((std::uint64_t{1} << 48) - 1)) - 1;
+  }
+  constexpr unsigned size_class() const noexcept { return bits_ >> 48 & 0xff; }
+  constexpr bool plain() const noexcept {
+    return bits_ >> 56 == static_cast<std::uint64_t>(kind::plain);
+  }
+
+ private:
+  std::uint64_t bits_ = 0;
+};
+
 struct layout {
   std::uintptr_t heap_low = 0;
   std::size_t page_count = 0;
   // So many of them, and of the tables, are open; only grows [pages-4].
   detail::atomic<std::size_t> open_pages;
-  detail::atomic<std::uint32_t>* first_page = nullptr;  // 1 + its index; 0: none
+  detail::atomic<std::uint64_t>* pages = nullptr;  // each a page_word
   span* spans = nullptr;
 };
 extern layout heap;  // src/gc/range.cpp; written once, by who reserves the range
@@ -120,11 +142,14 @@ struct place {
   // Acquire pairs with the release in open_locked().
   if (page >= heap.open_pages.load_acquire()) return {};
   // Acquire pairs with the release in publish_span(); [span-1].
-  const std::uint32_t first = heap.first_page[page].load_acquire();
-  if (first == 0) return {};
-  span& in = heap.spans[first - 1];
-  const std::uint32_t slot = in.slot_of(address);
-  if (slot >= in.slots || !in.holds(slot)) return {};
+  const page_word known{heap.pages[page].load_acquire()};
+  if (!known) return {};
+  const std::size_t first = known.first();
+  span& in = heap.spans[first];
+  // Behind the last slot none is live.
+  const std::size_t inside = address - (heap.heap_low + first * page_bytes);
+  const std::uint32_t slot = slot_in(known.size_class(), inside);
+  if (!in.holds(slot)) return {};
   return {&in, slot};
 }
 
@@ -132,7 +157,7 @@ struct place {
 // pieces.
 /// A run of pages for a span; null: the range is full. `fresh`: nobody has had them.
 span* take_pages(std::size_t pages, std::size_t alignment, bool& fresh) noexcept;
-/// Fills first_page in: from now on its addresses lead to it.
+/// Fills heap.pages in: from now on its addresses lead to it.
 void publish_span(span& made) noexcept;
 void free_span(span& dead) noexcept;
 /// Calls f(span) for all published ones; who frees spans, the collector, is who calls.

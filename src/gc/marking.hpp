@@ -25,7 +25,7 @@
 //            come from there in turn.
 //   [mark-5] Objects made during the marking are born black: their slots are marked, under `lock`,
 //            when a cache takes them over. What is stored in them is shaded.
-//   [mark-6] Where there is no membarrier(2), `shading` is set always, and each store pays for a
+//   [mark-6] Where there is no membarrier(2), `shading` is 2 always, and each store pays for a
 //            barrier of its own: x.exchange_seq_cst on a word of its thread, before it looks.
 //
 // tests/model/marking_model.cpp goes through all orders of stores, scan and end.

@@ -1,7 +1,7 @@
 // Pages: which are free, found by a bitmap, first fit.
 //
 // Invariants
-//   [pages-1] All is guarded by `lock`, but `first_page`, which is read by all [span-1].
+//   [pages-1] All is guarded by `lock`, but `heap.pages`, which is read by all [span-1].
 //   [pages-2] A page is `taken`, or free; a free one below `frontier` is `dirty`, or the system has
 //             its memory and it reads as zero. Nothing at or above `frontier` has been touched.
 //   [pages-4] The heap and its tables are opened 64 MiB of pages at a time, before a page of them
@@ -25,14 +25,16 @@ namespace gort::managed {
 
 namespace {
 
+constexpr std::size_t hinted_pages = 16;  // what spans of slots take
+
 struct page_book {
   detail::spin_lock lock;
   std::uint64_t* taken = nullptr;  // bitmaps, reserved for all pages
   std::uint64_t* dirty = nullptr;
   std::uint64_t* rested = nullptr;
   std::size_t frontier = 0;
-  std::size_t told = 0;  // to the leak checker, of pages
-  std::size_t hint = 0;  // no single free page below
+  std::size_t told = 0;                      // to the leak checker, of pages
+  std::size_t hints[hinted_pages + 1] = {};  // [n]: n free pages in a row begin nowhere below
   std::size_t in_use = 0;
   std::size_t dirty_free = 0;
 };
@@ -66,7 +68,7 @@ bool open_locked(std::size_t end) noexcept {
   const std::size_t more = wanted - open;
   if (!os::open_addresses(reinterpret_cast<void*>(heap.heap_low + open * page_bytes),
                           more * page_bytes) ||
-      !os::open_addresses(heap.first_page + open, more * sizeof(*heap.first_page)) ||
+      !os::open_addresses(heap.pages + open, more * sizeof(*heap.pages)) ||
       !os::open_addresses(heap.spans + open, more * sizeof(span)))
     return false;
   heap.open_pages.store_release(wanted);  // pairs with the acquire in find()
@@ -89,6 +91,10 @@ std::size_t find_run_locked(std::size_t from, std::size_t pages, std::size_t ste
   std::size_t at = (from + step - 1) / step * step;
   while (at + pages <= end) {
     if (at >= pages_now.frontier) return at;
+    if (pages_now.taken[at / 64] == ~std::uint64_t{0}) {
+      at = ((at / 64 + 1) * 64 + step - 1) / step * step;
+      continue;
+    }
     if (pages == 1 && step == 1) {
       const std::uint64_t free = ~pages_now.taken[at / 64] >> at % 64;
       if (free != 0) return at + static_cast<std::size_t>(std::countr_zero(free));
@@ -104,6 +110,13 @@ std::size_t find_run_locked(std::size_t from, std::size_t pages, std::size_t ste
   return end;
 }
 
+void lower_hints_locked(std::size_t freed) noexcept {
+  for (std::size_t n = 1; n <= hinted_pages; ++n) {
+    std::size_t& hint = pages_now.hints[n];
+    hint = std::min(hint, freed - std::min(freed, n - 1));
+  }
+}
+
 }  // namespace
 
 span* take_pages(std::size_t pages, std::size_t alignment, bool& fresh) noexcept {
@@ -115,9 +128,11 @@ span* take_pages(std::size_t pages, std::size_t alignment, bool& fresh) noexcept
     step = alignment / page_bytes;
     if (heap.heap_low % alignment != 0) return nullptr;  // what range.cpp aligns it to is the most
   }
-  const std::size_t first = find_run_locked(pages_now.hint, pages, step);
+  const bool hinted = pages <= hinted_pages && step == 1;
+  const std::size_t from = pages_now.hints[std::min(pages, hinted_pages)];
+  const std::size_t first = find_run_locked(from, pages, step);
   if (first + pages > heap.page_count || !open_locked(first + pages)) return nullptr;
-  if (pages == 1 && step == 1) pages_now.hint = first + 1;
+  if (hinted) pages_now.hints[pages] = first + pages;
   fresh = true;
   for (std::size_t i = first; i < first + pages; ++i) {
     put(pages_now.taken, i, true);
@@ -137,9 +152,10 @@ span* take_pages(std::size_t pages, std::size_t alignment, bool& fresh) noexcept
 
 void publish_span(span& made) noexcept {
   const auto first = static_cast<std::size_t>(&made - heap.spans);
+  const page_word known(first, made.size_class, made.kind);
   for (std::size_t i = 0; i < made.pages; ++i) {
     // Release pairs with the acquire in find().
-    heap.first_page[first + i].store_release(static_cast<std::uint32_t>(first + 1));
+    heap.pages[first + i].store_release(known.bits());
   }
 }
 
@@ -147,14 +163,14 @@ void free_span(span& dead) noexcept {
   const auto first = static_cast<std::size_t>(&dead - heap.spans);
   detail::spin_guard guard(pages_now.lock);
   for (std::size_t i = first; i < first + dead.pages; ++i) {
-    heap.first_page[i].store_relaxed(0);  // nobody has an address that leads here
+    heap.pages[i].store_relaxed(0);  // nobody has an address that leads here
     put(pages_now.taken, i, false);
     put(pages_now.dirty, i, true);
     put(pages_now.rested, i, false);
   }
   pages_now.dirty_free += dead.pages;
   pages_now.in_use -= dead.pages;
-  pages_now.hint = std::min(pages_now.hint, first);
+  lower_hints_locked(first);
 }
 
 void for_each_span(void (*f)(span&, void*), void* argument) noexcept {
@@ -165,8 +181,8 @@ void for_each_span(void (*f)(span&, void*), void* argument) noexcept {
   }
   for (std::size_t page = 0; page < end;) {
     // Acquire pairs with the release in publish_span().
-    const std::uint32_t first = heap.first_page[page].load_acquire();
-    if (first != page + 1) {
+    const page_word known{heap.pages[page].load_acquire()};
+    if (!known || known.first() != page) {
       ++page;
       continue;
     }
@@ -222,7 +238,7 @@ std::size_t scavenge(bool all) noexcept {
       pages_now.dirty_free -= run;
       bytes += run * page_bytes;
     }
-    pages_now.hint = std::min(pages_now.hint, at);
+    lower_hints_locked(at);
     at += run;
   }
   return bytes;

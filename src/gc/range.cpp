@@ -54,17 +54,17 @@ bool reserve_locked() noexcept {
     const std::size_t pages = (bytes - stacks) / page_bytes;
     void* range = os::reserve_addresses(bytes + alignment_max);
     if (range == nullptr) continue;
-    void* first_page = os::reserve_addresses(pages * sizeof(detail::atomic<std::uint32_t>));
-    void* spans = first_page == nullptr ? nullptr : os::reserve_addresses(pages * sizeof(span));
+    void* words = os::reserve_addresses(pages * sizeof(*heap.pages));
+    void* spans = words == nullptr ? nullptr : os::reserve_addresses(pages * sizeof(span));
     if (spans == nullptr) {
-      if (first_page != nullptr) os::unreserve(first_page, pages * 4);
+      if (words != nullptr) os::unreserve(words, pages * sizeof(*heap.pages));
       os::unreserve(range, bytes + alignment_max);
       continue;
     }
     const std::uintptr_t low =
         (reinterpret_cast<std::uintptr_t>(range) + alignment_max - 1) & ~(alignment_max - 1);
     heap.heap_low = low + stacks;
-    heap.first_page = static_cast<detail::atomic<std::uint32_t>*>(first_page);
+    heap.pages = static_cast<detail::atomic<std::uint64_t>*>(words);
     heap.spans = static_cast<span*>(spans);
     heap.page_count = pages;  // open_pages is 0
     stacks_next = low;

@@ -3,6 +3,8 @@
 // A span is a run of 8 KiB pages that holds slots of one size. Classes: each 16 bytes up to 128,
 // then four for each doubling, up to 32 KiB: at most a fifth of a slot is wasted. A span has at
 // most 512 slots, so its bitmaps have 8 words, and at most an eighth of it is left over at its end.
+// Who takes one over takes locks that all share; so it has 32 slots, or is of 32 KiB, or of 4 slots
+// that are larger.
 #pragma once
 
 #include <array>
@@ -37,7 +39,8 @@ constexpr std::size_t pages_of(unsigned size_class) noexcept {
   const std::size_t slot = slot_bytes_of(size_class);
   for (std::size_t pages = 1;; ++pages) {
     const std::size_t slots = pages * page_bytes / slot;
-    if (slots >= 4 && (pages * page_bytes - slots * slot) * 8 <= pages * page_bytes) return pages;
+    if (slots < 4 || (slots < 32 && pages * page_bytes < (32 << 10))) continue;
+    if ((pages * page_bytes - slots * slot) * 8 <= pages * page_bytes) return pages;
   }
 }
 
@@ -52,5 +55,35 @@ constexpr std::uint32_t slots_of(unsigned size_class) noexcept {
                                     slot_bytes_of(size_class));
 }
 static_assert(slots_of(0) == slots_max);
+
+constexpr std::array<std::uint32_t, class_count + 1> slot_sizes = [] {  // 0 for large_class
+  std::array<std::uint32_t, class_count + 1> out{};
+  for (unsigned i = 0; i < class_count; ++i) out[i] = static_cast<std::uint32_t>(slot_bytes_of(i));
+  return out;
+}();
+
+// ceil(2^32 / size), and 0 for large_class, whose spans have one slot.
+constexpr std::array<std::uint32_t, class_count + 1> reciprocals = [] {
+  std::array<std::uint32_t, class_count + 1> out{};
+  for (unsigned i = 0; i < class_count; ++i) {
+    const std::uint64_t size = slot_bytes_of(i);
+    out[i] = static_cast<std::uint32_t>(((std::uint64_t{1} << 32) + size - 1) / size);
+  }
+  return out;
+}();
+
+/// In which slot of a span of this class the byte `inside` it is; of what is left over at its end,
+/// one that is not there.
+constexpr std::uint32_t slot_in(unsigned size_class, std::size_t inside) noexcept {
+  return static_cast<std::uint32_t>((inside * reciprocals[size_class]) >> 32);
+}
+static_assert([] {  // exact; and what is left over is in the bitmaps, too
+  for (unsigned i = 0; i < class_count; ++i) {
+    const std::size_t last = span_pages[i] * page_bytes - 1;
+    const std::uint64_t excess = reciprocals[i] * slot_bytes_of(i) - (std::uint64_t{1} << 32);
+    if (last * excess >= std::uint64_t{1} << 32 || slot_in(i, last) >= slots_max) return false;
+  }
+  return true;
+}());
 
 }  // namespace gort::managed

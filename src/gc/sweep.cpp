@@ -91,11 +91,12 @@ swept sweep_span(span& each, std::uint32_t cycle) noexcept {
   each.sweep_cycle.store_relaxed(cycle);
   std::uint32_t left = 0;
   for (std::size_t i = 0; i < bitmap_words; ++i) {
-    const std::uint64_t live = each.live[i].load_relaxed();
-    const std::uint64_t keep = live & (each.mark[i].load_relaxed() | each.held[i].load_relaxed());
+    const std::uint64_t live = each.bits[i].live.load_relaxed();
+    const std::uint64_t keep =
+        live & (each.bits[i].mark.load_relaxed() | each.held[i].load_relaxed());
     left += static_cast<std::uint32_t>(std::popcount(keep));
     out.freed += static_cast<std::size_t>(std::popcount(live ^ keep));
-    each.live[i].store_release(keep);  // pairs with the acquire in holds()
+    each.bits[i].live.store_release(keep);  // pairs with the acquire in holds()
     if constexpr (freed_slots_are_told) {
       for (std::uint64_t dead = live ^ keep; dead != 0; dead &= dead - 1) {
         const auto slot =
@@ -125,8 +126,8 @@ void find_ending(span& each, std::uint32_t cycle, void (*f)(std::uintptr_t, void
     detail::spin_guard guard(class_of(*all, each).lock);
     if (!each.is_settled(cycle)) return;
     for (std::size_t i = 0; i < bitmap_words; ++i)
-      dead[i] =
-          each.live[i].load_relaxed() & ~each.mark[i].load_relaxed() & ~each.held[i].load_relaxed();
+      dead[i] = each.bits[i].live.load_relaxed() & ~each.bits[i].mark.load_relaxed() &
+                ~each.held[i].load_relaxed();
   }
   for (std::size_t i = 0; i < bitmap_words; ++i) {
     for (; dead[i] != 0; dead[i] &= dead[i] - 1) {

@@ -36,7 +36,7 @@ void verify_span(span& each) noexcept {
   // In a cached one there are slots that were born black and are not zeroed yet [alloc-2].
   if (each.kind == kind::plain || each.cached.load_relaxed() != 0) return;
   for (std::size_t i = 0; i < bitmap_words; ++i) {
-    std::uint64_t marked = each.mark[i].load_relaxed() & each.live[i].load_relaxed();
+    std::uint64_t marked = each.bits[i].mark.load_relaxed() & each.bits[i].live.load_relaxed();
     for (; marked != 0; marked &= marked - 1) {
       const auto slot =
           static_cast<std::uint32_t>(i * 64) + static_cast<std::uint32_t>(std::countr_zero(marked));

@@ -26,6 +26,8 @@ enum class fault {
   no_wait_for_busy,
   busy_first,
   no_sign,
+  helper_is_not_counted,
+  helper_gives_last,
 };
 
 using word = detail::atomic<std::uintptr_t>;
@@ -219,6 +221,81 @@ TEST(fault, a_mark_that_is_not_one_step_with_its_entry_is_found) {
 
 TEST(fault, objects_born_black_before_all_stores_look_are_found) {
   EXPECT_TRUE(explore([] { return into_a_new_one(fault::black_before_all_look); }).failed);
+}
+
+// The collector leaves what is grey to a helper, who scans one object and gives back what that has
+// led to [grey-1].
+struct helped_world : world_of_two {
+  helped_world() { used = 3; }
+
+  detail::atomic<std::uint32_t> busy;  // changed under the gate's lock
+
+  void share() {
+    gate.with_lock([this](bool) { heap.grey.insert(heap.grey.end(), own.begin(), own.end()); });
+    own.clear();
+  }
+  void help() {
+    std::uintptr_t taken = 0;
+    gate.with_lock([&](bool on) {
+      if (!on || heap.grey.empty()) return;
+      taken = heap.grey.back();
+      heap.grey.pop_back();
+      if (with != fault::helper_is_not_counted) busy.store_relaxed(1);
+    });
+    if (taken == 0) return;
+    const std::uintptr_t found = heap.fields[taken].load_relaxed();
+    const bool was_white = heap.mark(found);
+    const auto give = [&] {
+      if (was_white) gate.with_lock([&](bool) { heap.push_locked(found); });
+    };
+    if (with != fault::helper_gives_last) give();
+    gate.with_lock([this](bool) { busy.store_relaxed(0); });
+    if (with == fault::helper_gives_last) give();
+  }
+  void finish_with_helper() {
+    for (;;) {
+      while (!own.empty()) {
+        const std::uintptr_t next = own.back();
+        own.pop_back();
+        if (next < used) scan(heap.fields[next]);
+      }
+      bool more = false;
+      gate.with_lock([&](bool) {
+        own.swap(heap.grey);
+        more = !own.empty();
+      });
+      if (more) continue;
+      if (gate.done([&] { return heap.grey.empty() && *busy.address() == 0; }, [] {})) break;
+      wait_until(busy.address(), [this] { return *busy.address() == 0; });
+    }
+  }
+};
+
+scenario helped(fault with) {
+  auto w = std::make_shared<helped_world>();
+  w->with = with;
+  w->a.store_relaxed(1);
+  w->heap.fields[1].store_relaxed(2);
+  w->heap.fields[2].store_relaxed(3);
+  return scenario{{[w] { w->help(); },
+                   [w] {
+                     w->gate.begin();  // nothing is marked yet
+                     w->scan(w->a);
+                     w->share();
+                     w->finish_with_helper();
+                     w->expect_marked(2, "what a helper has found is lost");
+                     w->expect_marked(3, "what a helper has found was not scanned");
+                   }}};
+}
+
+TEST(marking, what_a_helper_has_is_waited_for) {
+  all_of([] { return helped(fault::none); });
+}
+TEST(fault, a_helper_that_does_not_count_is_found) {
+  EXPECT_TRUE(explore([] { return helped(fault::helper_is_not_counted); }).failed);
+}
+TEST(fault, a_helper_that_gives_back_too_late_is_found) {
+  EXPECT_TRUE(explore([] { return helped(fault::helper_gives_last); }).failed);
 }
 
 // A slot that is taken, and whose address is stored later [alloc-3]. Objects are bits 1, 2.

@@ -4,7 +4,6 @@ package main
 import (
 	"bufio"
 	"math"
-	"math/bits"
 	"math/rand"
 	"os"
 	"runtime"
@@ -198,8 +197,7 @@ func newLiveMap() liveMap {
 }
 
 func (m liveMap) bucketOf(key uint64) uint64 {
-	high, _ := bits.Mul64(key*0x9e3779b97f4a7c15, uint64(len(m.buckets)))
-	return high
+	return (key * 0x9e3779b97f4a7c15 >> 32) * uint64(len(m.buckets)) >> 32
 }
 
 func (m liveMap) replace(bucket uint64, made *mapNode) {

@@ -39,13 +39,14 @@ struct managed_state {
   // Scanned memory. Written once; first the low end, then, released, the size [word-4].
   atomic<std::uintptr_t> range_low;
   atomic<std::size_t> range_bytes;
-  // Not 0: a store calls gc_shade(). So before anything is known of the system's barriers, too.
-  atomic<std::uint32_t> shading{1};
+  // Not 0: a store calls gc_shade(); 2: which needs a barrier of its own [mark-6]. So before
+  // anything is known of the system's barriers, too.
+  atomic<std::uint32_t> shading{2};
 };
 extern managed_state managed;  // src/gc/range.cpp
 
 /// A pointer was stored somewhere. Null is nothing.
-[[gnu::cold]] void gc_shade(std::uintptr_t stored) noexcept;  // src/gc/marking.cpp
+void gc_shade(std::uintptr_t stored) noexcept;  // src/gc/marking.cpp
 /// This address holds a word from now on, or no longer. src/gc/roots.cpp
 void gc_remember(const void* word) noexcept;
 void gc_forget(const void* word) noexcept;
