@@ -82,14 +82,13 @@ inline double quantile(std::vector<double>& all, double q) {
 }
 
 /// 100 MB/s, in bursts of a millisecond's worth: one in eight new nodes goes into the map, the rest
-/// die. `low`, `high`: the buckets that are this one's. What each allocation took, in us.
-inline std::vector<double> allocate_at_a_rate(const live_map& map, std::uint64_t low,
-                                              std::uint64_t high, std::chrono::nanoseconds time) {
+/// die. `low`, `high`: the buckets that are this one's. What each allocation took.
+inline histogram allocate_at_a_rate(const live_map& map, std::uint64_t low, std::uint64_t high,
+                                    std::chrono::nanoseconds time) {
   using clock = std::chrono::steady_clock;
   constexpr int per_ms = 100'000 / sizeof(map_node);
   std::mt19937_64 random(low);
-  std::vector<double> took_us;
-  took_us.reserve(static_cast<std::size_t>(time / std::chrono::milliseconds(1)) * per_ms);
+  histogram took;
   const auto start = clock::now();
   for (auto due = start; due < start + time; due += std::chrono::milliseconds(1)) {
     if (const auto early = due - clock::now(); early.count() > 0) gort::sleep(early);
@@ -97,24 +96,24 @@ inline std::vector<double> allocate_at_a_rate(const live_map& map, std::uint64_t
       const auto before = clock::now();
       auto made = gort::gc::make<map_node>();
       const auto after = clock::now();
-      took_us.push_back(std::chrono::duration<double, std::micro>(after - before).count());
+      took.add(static_cast<std::uint64_t>((after - before) / std::chrono::nanoseconds(1)));
       if (i % 8 == 0) map.replace(low + random() % (high - low), std::move(made));
     }
   }
-  return took_us;
+  return took;
 }
 
-/// What is due each millisecond: how late it is, in ms, measured from when it was due.
-inline std::vector<double> ticks(std::chrono::nanoseconds time) {
+/// What is due each millisecond: how late it is, measured from when it was due.
+inline histogram ticks(std::chrono::nanoseconds time) {
   using clock = std::chrono::steady_clock;
-  std::vector<double> late_ms;
-  late_ms.reserve(static_cast<std::size_t>(time / std::chrono::milliseconds(1)));
+  histogram late;
   const auto start = clock::now();
   for (auto due = start; due < start + time; due += std::chrono::milliseconds(1)) {
     if (const auto early = due - clock::now(); early.count() > 0) gort::sleep(early);
-    late_ms.push_back(std::chrono::duration<double, std::milli>(clock::now() - due).count());
+    const auto lateness = clock::now() - due;  // a sleep may end some ns early
+    late.add(static_cast<std::uint64_t>(std::max<std::int64_t>(lateness.count(), 0)));
   }
-  return late_ms;
+  return late;
 }
 
 /// The big heap, two that allocate, one that ticks, and 10 000 parked goroutines.
@@ -125,7 +124,7 @@ inline figures latency() {
   auto gate = gort::make_chan<char>();
   gort::wait_group parked, all;
   for (int i = 0; i < 10'000; ++i) parked.go([gate]() mutable { gate.recv(); });
-  std::vector<double> first, second, late;
+  histogram first, second, late;
   const std::uint64_t half = map.nodes() / 2;
   all.go([&] { first = allocate_at_a_rate(map, 0, half, time); });
   all.go([&] { second = allocate_at_a_rate(map, half, map.nodes(), time); });
@@ -133,13 +132,12 @@ inline figures latency() {
   all.wait();
   gate.close();
   parked.wait();
-  const double peak = peak_mb();  // before the samples are put together
-  first.insert(first.end(), second.begin(), second.end());
-  return {{"alloc_p999_us", quantile(first, 0.999)},
-          {"alloc_worst_ms", first.back() / 1e3},
-          {"tick_p999_ms", quantile(late, 0.999)},
-          {"tick_worst_ms", late.back()},
-          {"peak_mb", peak},
+  first.add(second);
+  return {{"alloc_p999_us", first.quantile(0.999) / 1e3},
+          {"alloc_worst_ms", first.worst() / 1e6},
+          {"tick_p999_ms", late.quantile(0.999) / 1e6},
+          {"tick_worst_ms", late.worst() / 1e6},
+          {"peak_mb", peak_mb()},
           {"cpu_s", cpu_seconds()},
           {"scale", scale()}};
 }

@@ -209,34 +209,33 @@ cache* cache_of(stores& all, const sched::p& mine) noexcept {
     detail::gc_shade(object);
 }
 
-// The common case: a goroutine, whose P has such a slot. False: it is another case.
-[[gnu::always_inline]] inline bool try_cached(std::uintptr_t* to, kind of,
-                                              unsigned size_class) noexcept {
-  const detail::inside_gort inside;
+// The cache of this goroutine's P; null: it has none, or this is a plain thread. Inside gort.
+[[gnu::always_inline]] inline cache* known_cache() noexcept {
   const sched::m* here = sched::current_m();
-  const sched::p* held = here == nullptr ? nullptr : here->p_on_entry();
+  if (here == nullptr) [[unlikely]]
+    return nullptr;
+  const sched::p* held = here->p_on_entry();
   const stores* all = made_stores.load_acquire();  // pairs with the release in make_stores()
   if (held == nullptr || all == nullptr) [[unlikely]]
-    return false;
-  cache* mine = all->caches[held->index].load_relaxed();
-  if (mine == nullptr) [[unlikely]]
-    return false;
-  bin& from = mine->bins[static_cast<unsigned>(of)][size_class];
-  if (from.free == 0) [[unlikely]]
-    return false;
-  mine->busy.store_relaxed(1);
-  const auto slot = static_cast<unsigned>(std::countr_zero(from.free));
-  const std::uintptr_t at = take_first(from);
-  *to = at;
+    return nullptr;
+  return all->caches[held->index].load_relaxed();
+}
+
+// The rest of allocate()'s common case, where the slot is to be zeroed or is told of. Inside gort,
+// `mine` busy.
+[[gnu::noinline]] void hand_out(std::uintptr_t* to, std::uintptr_t slot, cache& mine, bin& from,
+                                unsigned first) noexcept {
+  if (from.zero_each) std::memset(reinterpret_cast<void*>(slot), 0, from.slot_bytes);
+  *to = slot;
   asm volatile("" : "+m"(*to));
-  if (const std::uint32_t how = detail::managed.shading.load_relaxed(); how != 0) [[unlikely]] {
-    // Its mark is no further away than this; nearly always it was born with it.
+  if (const std::uint32_t how = detail::managed.shading.load_relaxed(); how != 0) {
+    // Nearly always it was born with its mark, which is no further away than this.
     const std::uint64_t marks = from.from->bits[from.word - 1].mark.load_relaxed();
-    if ((marks >> slot & 1) == 0 || how == 2) detail::gc_shade(at);
+    if ((marks >> first & 1) == 0 || how == 2) detail::gc_shade(slot);
   }
   // Release pairs with the acquire in hold_cached_slots(): it is stored, and was shaded if need be.
-  mine->busy.store_release(0);
-  return true;
+  mine.busy.store_release(0);
+  detail::exit_gort();
 }
 
 bool try_small(std::uintptr_t* to, kind of, unsigned size_class, std::size_t offset, bool zeroed,
@@ -321,13 +320,8 @@ bool try_allocate(std::uintptr_t* to, std::size_t bytes, std::size_t alignment, 
   return done;
 }
 
-}  // namespace
-
-void allocate(std::uintptr_t* to, std::size_t bytes, std::size_t alignment, kind of, bool zeroed) {
-  // 0 bytes are none of this case.
-  if (bytes - 1 < small_bytes_max && alignment <= 16 && of != kind::ending && !zeroed &&
-      try_cached(to, of, class_for(bytes))) [[likely]]
-    return;
+[[gnu::noinline]] void allocate_slow(std::uintptr_t* to, std::size_t bytes, std::size_t alignment,
+                                     kind of, bool zeroed) {
   constexpr std::size_t bytes_max = std::size_t{1} << 46;
   if (bytes > bytes_max || alignment > (std::size_t{2} << 20)) throw std::bad_alloc();
   if (try_allocate(to, bytes, alignment, of, zeroed)) [[likely]]
@@ -335,6 +329,36 @@ void allocate(std::uintptr_t* to, std::size_t bytes, std::size_t alignment, kind
   if (!reserve_range()) throw std::bad_alloc();
   collect_in_place();
   if (!try_allocate(to, bytes, alignment, of, zeroed)) throw std::bad_alloc();
+}
+
+}  // namespace
+
+void allocate(std::uintptr_t* to, std::size_t bytes, std::size_t alignment, kind of, bool zeroed) {
+  // The common case: on a goroutine, whose P has such a slot. (0 bytes are none of it.)
+  if (bytes - 1 < small_bytes_max && alignment <= 16 && of != kind::ending && !zeroed) [[likely]] {
+    detail::enter_gort();
+    cache* mine = known_cache();
+    bin* from =
+        mine == nullptr ? nullptr : &mine->bins[static_cast<unsigned>(of)][class_for(bytes)];
+    const std::uint64_t free = from == nullptr ? 0 : from->free;
+    if (free != 0) [[likely]] {
+      const auto first = static_cast<unsigned>(std::countr_zero(free));
+      const std::uintptr_t slot = from->base + first * from->slot_bytes;
+      mine->busy.store_relaxed(1);
+      from->free = free & (free - 1);
+      if (from->zero_each) [[unlikely]]
+        return hand_out(to, slot, *mine, *from, first);
+      *to = slot;
+      asm volatile("" : "+m"(*to));
+      if (detail::managed.shading.load_relaxed() != 0) [[unlikely]]
+        return hand_out(to, slot, *mine, *from, first);
+      mine->busy.store_release(0);  // as in hand_out()
+      detail::exit_gort();
+      return;
+    }
+    detail::exit_gort();
+  }
+  allocate_slow(to, bytes, alignment, of, zeroed);
 }
 
 void set_ending(void* first, const ending_type& type, std::size_t count) noexcept {

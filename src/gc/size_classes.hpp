@@ -32,7 +32,7 @@ constexpr unsigned class_for(std::size_t bytes) noexcept {  // 1 to small_bytes_
   if (bytes <= 128) return static_cast<unsigned>((bytes - 1) / 16);
   const unsigned doubling = static_cast<unsigned>(std::bit_width(bytes - 1)) - 8;
   const std::size_t from = std::size_t{128} << doubling;
-  return 8 + 4 * doubling + static_cast<unsigned>((bytes - 1 - from) / (from / 4));
+  return 8 + 4 * doubling + static_cast<unsigned>((bytes - 1 - from) >> (doubling + 5));
 }
 
 constexpr std::size_t pages_of(unsigned size_class) noexcept {

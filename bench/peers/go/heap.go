@@ -4,6 +4,7 @@ package main
 import (
 	"bufio"
 	"math"
+	"math/bits"
 	"math/rand"
 	"os"
 	"runtime"
@@ -218,33 +219,73 @@ func quantile(all []float64, q float64) float64 {
 	return all[min(int(q*float64(len(all))), len(all)-1)]
 }
 
-func (m liveMap) allocateAtARate(low, high uint64, d time.Duration) []float64 {
+// Of times in ns, sixteen buckets for each doubling.
+type histogram struct {
+	counts       [61 * 16]uint64
+	count, worst uint64
+}
+
+func (h *histogram) add(d time.Duration) {
+	ns := uint64(max(d, 0))
+	bucket := ns
+	if ns >= 16 {
+		shift := uint64(bits.Len64(ns)) - 5
+		bucket = (shift+1)*16 + ns>>shift - 16
+	}
+	h.counts[bucket]++
+	h.count++
+	h.worst = max(h.worst, ns)
+}
+
+func (h *histogram) addAll(other *histogram) {
+	for i, n := range other.counts {
+		h.counts[i] += n
+	}
+	h.count += other.count
+	h.worst = max(h.worst, other.worst)
+}
+
+func (h *histogram) quantile(q float64) float64 {
+	left := uint64(q * float64(h.count))
+	for i, n := range h.counts {
+		if left < n {
+			if i < 16 {
+				return float64(i)
+			}
+			return float64(uint64(i%16+16) << (i/16 - 1))
+		}
+		left -= n
+	}
+	return float64(h.worst)
+}
+
+func (m liveMap) allocateAtARate(low, high uint64, d time.Duration) *histogram {
 	const perMS = 100_000 / 48
 	random := rand.New(rand.NewSource(int64(low)))
-	tookUS := make([]float64, 0, int(d/time.Millisecond)*perMS)
+	took := &histogram{}
 	start := time.Now()
 	for at := time.Duration(0); at < d; at += time.Millisecond {
 		time.Sleep(at - time.Since(start))
 		for i := 0; i < perMS; i++ {
 			before := time.Now()
 			made := &mapNode{}
-			tookUS = append(tookUS, float64(time.Since(before).Nanoseconds())/1e3)
+			took.add(time.Since(before))
 			if i%8 == 0 {
 				m.replace(low+random.Uint64()%(high-low), made) // so all come from the heap
 			}
 		}
 	}
-	return tookUS
+	return took
 }
 
-func ticks(d time.Duration) []float64 {
-	lateMS := make([]float64, 0, int(d/time.Millisecond))
+func ticks(d time.Duration) *histogram {
+	late := &histogram{}
 	start := time.Now()
 	for at := time.Duration(0); at < d; at += time.Millisecond {
 		time.Sleep(at - time.Since(start))
-		lateMS = append(lateMS, float64((time.Since(start)-at).Nanoseconds())/1e6)
+		late.add(time.Since(start) - at)
 	}
-	return lateMS
+	return late
 }
 
 // The upper bound of the highest bucket that has any.
@@ -272,7 +313,7 @@ func latency() []figure {
 			parked.Done()
 		}()
 	}
-	var first, second, late []float64
+	var first, second, late *histogram
 	half := uint64(len(m.buckets)) / 2
 	all.Add(3)
 	go func() { first = m.allocateAtARate(0, half, d); all.Done() }()
@@ -281,14 +322,11 @@ func latency() []figure {
 	all.Wait()
 	close(gate)
 	parked.Wait()
-	peak := peakMB()
-	pause := worstPauseMS()
-	first = append(first, second...)
-	p999 := quantile(first, 0.999)
-	tick := quantile(late, 0.999)
-	return []figure{{"alloc_p999_us", p999}, {"alloc_worst_ms", first[len(first)-1] / 1e3},
-		{"tick_p999_ms", tick}, {"tick_worst_ms", late[len(late)-1]}, {"peak_mb", peak},
-		{"cpu_s", cpuSeconds()}, {"pause_worst_ms", pause}, {"scale", heapScale()}}
+	first.addAll(second)
+	return []figure{{"alloc_p999_us", first.quantile(0.999) / 1e3},
+		{"alloc_worst_ms", float64(first.worst) / 1e6}, {"tick_p999_ms", late.quantile(0.999) / 1e6},
+		{"tick_worst_ms", float64(late.worst) / 1e6}, {"peak_mb", peakMB()},
+		{"cpu_s", cpuSeconds()}, {"pause_worst_ms", worstPauseMS()}, {"scale", heapScale()}}
 }
 
 func markCost() []figure {
