@@ -174,10 +174,12 @@ class worker {
     high -= (high - low) % word_bytes;
     if constexpr (base::with_asan || base::with_tsan) {
       std::uintptr_t words[ring_size];
-      const std::size_t count = std::min((high - low) / word_bytes, ring_size - (in_ - out_));
-      copy_words(words, low, count);
-      for (std::size_t i = 0; i < count; ++i) candidate(words[i]);
-      low += count * word_bytes;
+      while (low < high && !ring_is_full()) {
+        const std::size_t count = std::min((high - low) / word_bytes, ring_size - (in_ - out_));
+        copy_words(words, low, count);
+        for (std::size_t i = 0; i < count; ++i) candidate(words[i]);
+        low += count * word_bytes;
+      }
     } else {
       for (; low < high && !ring_is_full(); low += word_bytes)
         candidate(__atomic_load_n(reinterpret_cast<std::uintptr_t*>(low), __ATOMIC_RELAXED));

@@ -28,7 +28,7 @@
 //   [mark-6] Where there is no membarrier(2), `shading` is 2 always, and each store pays for a
 //            barrier of its own: x.exchange_seq_cst on a word of its thread, before it looks.
 //
-// tests/model/marking_model.cpp goes through all orders of stores, scan and end.
+// tests/model/marking_model.cpp goes through all orders of stores, scan, help and end.
 //
 // Rejected: a buffer for each thread (it would have to be flushed by a handshake; one that is
 // refused, because the object is marked already, takes no lock, and that is nearly all of them).
