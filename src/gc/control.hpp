@@ -1,0 +1,38 @@
+// The numbers of the heap's control, for statistics: plain reads, of any thread, at any time.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace gort::managed {
+
+/// GOGC as it is now; -1: off.
+int gc_percent() noexcept;
+
+/// The memory limit as it is now; 2^63 - 1: none.
+std::uint64_t memory_limit() noexcept;
+constexpr std::uint64_t no_memory_limit = ~std::uint64_t{0} >> 1;
+
+/// What is in use when the next cycle should have ended; 2^64 - 1: no cycle is due.
+std::uint64_t heap_goal() noexcept;
+
+/// Bytes in objects that the last marking found, and handed out since.
+std::size_t bytes_in_use() noexcept;
+
+/// What the limit counts, in bytes.
+struct memory_use {
+  std::size_t heap = 0;       // pages of the heap, free ones too that were not given back
+  std::size_t heap_free = 0;  // of these
+  std::size_t tables = 0;     // the heap's own
+  // As of the last look: at the end of each cycle and when a limit is set, while there is one.
+  std::size_t stacks = 0;   // pages of goroutines' stacks
+  std::size_t runtime = 0;  // threads' stacks, processors, records of goroutines
+  std::size_t total() const noexcept { return heap + tables + stacks + runtime; }
+};
+memory_use read_memory_use() noexcept;
+
+/// Cycles since the start; their numbers wrap.
+std::uint32_t cycles_begun() noexcept;
+std::uint32_t cycles_ended() noexcept;
+
+}  // namespace gort::managed

@@ -1,0 +1,217 @@
+#include "gc/pacer.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <string_view>
+
+#include <gort/debug.hpp>
+#include <gort/detail/spin_lock.hpp>
+
+#include "base/env.hpp"
+#include "gc/caches.hpp"
+#include "gc/collector.hpp"
+#include "gc/control.hpp"
+#include "gc/roots.hpp"
+#include "os/write.hpp"
+#include "sched/gmp/census.hpp"
+#include "stack/resident.hpp"
+
+namespace gort::managed {
+
+constinit pace now;
+
+namespace {
+
+constexpr std::size_t never = pace_lines::never;
+
+// [pace-1]
+struct lines_set {
+  detail::atomic<std::size_t> trigger{never};
+  detail::atomic<std::size_t> goal{never};
+
+  void set(std::size_t found, std::size_t runway, std::size_t to) noexcept {
+    goal.store_relaxed(to);
+    if (to == never) {
+      trigger.store_relaxed(never);
+      return;
+    }
+    const std::size_t way = to - std::min(found, to);
+    const std::size_t after = way > runway ? way - runway : 0;
+    trigger.store_relaxed(found + std::clamp(after, way / 64 * 45, way / 64 * 61));
+  }
+};
+
+struct knobs {
+  detail::atomic<std::int32_t> percent;
+  detail::atomic<std::uint64_t> limit{no_memory_limit};
+  detail::spin_lock lock;
+  lines_set by_percent;
+  lines_set by_limit;
+  detail::atomic<std::size_t> in_last_cycle;  // handed out
+  detail::atomic<std::size_t> stacks;         // as of the last look
+  detail::atomic<std::size_t> runtime;
+};
+constinit knobs control;
+
+[[noreturn]] void refuse_memory_limit(std::string_view text) noexcept {
+  constexpr std::string_view before = "GOMEMLIMIT=";
+  constexpr std::string_view after =
+      "\nfatal error: malformed GOMEMLIMIT; see gort::debug::set_memory_limit\n";
+  for (const std::string_view each : {before, text, after})
+    os::write_all(os::stderr_fd, each.data(), each.size());
+  constexpr int status = 2;
+  os::exit_now(status);
+}
+
+// GOGC and GOMEMLIMIT, at the first look.
+void read_environment() noexcept {
+  static const bool done = [] {
+    const int percent = base::env_gc_percent();
+    control.percent.store_relaxed(percent == 0 ? 100 : percent);
+    const std::string_view text = base::env_memory_limit_text();
+    const auto limit = base::read_memory_limit(text);
+    if (!limit) refuse_memory_limit(text);
+    control.limit.store_relaxed(*limit);
+    return true;
+  }();
+  (void)done;
+}
+
+// As Go: a malformed one ends the program before main().
+[[maybe_unused]] const bool read_at_load = (read_environment(), true);
+
+std::size_t goal_by_percent(std::size_t found) noexcept {
+  const std::int32_t percent = control.percent.load_relaxed();
+  if (percent < 0) return never;
+  constexpr std::size_t least = std::size_t{4} << 20;
+  const auto factor = static_cast<std::size_t>(percent);
+  return std::max(found + found / 100 * factor, least * factor / 100);
+}
+
+std::size_t goal_by_limit(std::size_t found) noexcept {
+  const std::uint64_t limit = memory_limit();
+  if (limit == no_memory_limit) return never;
+  const memory_use all = read_memory_use();
+  // Free slots of pages in use are beside objects, too; free pages are for objects to come, and
+  // what they are too many is given back.
+  const std::size_t pages = all.heap - all.heap_free;
+  const std::size_t beside = all.total() - all.heap + pages - std::min(pages, bytes_in_use());
+  const std::size_t room = limit > beside ? limit - beside : 0;
+  constexpr std::size_t reserve_min = std::size_t{1} << 20;
+  const std::size_t reserve = std::max(room / 100 * 3, reserve_min);
+  return std::max(found, room > reserve ? room - reserve : 0);
+}
+
+void set_lines_locked() noexcept {
+  const std::size_t found = now.found.load_relaxed();
+  const std::size_t last = control.in_last_cycle.load_relaxed();
+  const std::size_t runway = last + last / 4;
+  control.by_percent.set(found, runway, goal_by_percent(found));
+  control.by_limit.set(found, runway, goal_by_limit(found));
+  now.trigger.store_relaxed(
+      std::min(control.by_percent.trigger.load_relaxed(), control.by_limit.trigger.load_relaxed()));
+}
+
+void set_lines() noexcept {
+  read_environment();
+  detail::spin_guard guard(control.lock);
+  set_lines_locked();
+}
+
+}  // namespace
+
+pace_lines lines_for(std::size_t used) noexcept {
+  read_environment();
+  // [pace-2]; and before the first look there are no lines.
+  if (now.trigger.load_relaxed() == 0 || used >= control.by_limit.trigger.load_relaxed()) {
+    // Who finds it locked takes what stands.
+    if (control.lock.try_lock()) {
+      set_lines_locked();
+      control.lock.unlock();
+    }
+  }
+  const std::size_t by_percent = control.by_percent.goal.load_relaxed();
+  const std::size_t by_limit = control.by_limit.goal.load_relaxed();
+  pace_lines out;
+  out.trigger =
+      std::min(control.by_percent.trigger.load_relaxed(), control.by_limit.trigger.load_relaxed());
+  out.goal = std::min(by_percent, by_limit);
+  // A quarter above GOGC's goal; the limit's is meant.
+  out.sleeps_from = std::min(by_percent == never ? never : by_percent + by_percent / 4, by_limit);
+  return out;
+}
+
+void cycle_has_ended(std::size_t found, std::size_t handed_out_before,
+                     std::size_t in_cycle) noexcept {
+  control.in_last_cycle.store_relaxed(in_cycle);
+  now.found.store_relaxed(found);
+  now.handed_out.fetch_sub_relaxed(handed_out_before);
+  look_at_other_memory();
+  set_lines();
+}
+
+void look_at_other_memory() noexcept {
+  if (memory_limit() == no_memory_limit) return;
+  constexpr std::size_t looks_max = 64;
+  control.stacks.store_relaxed(stack::touched_bytes(looks_max));
+  const sched::own_memory own = sched::read_own_memory();
+  control.runtime.store_relaxed(own.thread_stack_bytes + own.processor_bytes + own.record_bytes);
+}
+
+void collect_if_due() noexcept {
+  set_lines();
+  const std::size_t used = bytes_in_use();
+  if (used != 0 && used >= now.trigger.load_relaxed()) collect_soon();
+}
+
+// --- control.hpp
+int gc_percent() noexcept {
+  read_environment();
+  return control.percent.load_relaxed();
+}
+std::uint64_t memory_limit() noexcept {
+  read_environment();
+  return control.limit.load_relaxed();
+}
+std::uint64_t heap_goal() noexcept {
+  set_lines();
+  return std::min(control.by_percent.goal.load_relaxed(), control.by_limit.goal.load_relaxed());
+}
+std::size_t bytes_in_use() noexcept {
+  return now.found.load_relaxed() + now.handed_out.load_relaxed();
+}
+memory_use read_memory_use() noexcept {
+  const page_counts pages = count_pages();
+  memory_use out;
+  out.heap = pages.in_use + pages.free;
+  out.heap_free = pages.free;
+  out.tables = pages.tables + root_table_bytes() + grey_bytes() + cache_bytes();
+  out.stacks = control.stacks.load_relaxed();
+  out.runtime = control.runtime.load_relaxed();
+  return out;
+}
+
+}  // namespace gort::managed
+
+namespace gort::debug {
+
+int set_gc_percent(int percent) noexcept {
+  using namespace managed;
+  read_environment();
+  const std::int32_t wanted = percent < 0 ? -1 : percent == 0 ? 100 : percent;
+  const int before = control.percent.exchange_relaxed(wanted);
+  collect_if_due();
+  return before;
+}
+
+std::int64_t set_memory_limit(std::int64_t bytes) noexcept {
+  using namespace managed;
+  if (bytes < 0) return static_cast<std::int64_t>(memory_limit());
+  read_environment();
+  const std::uint64_t before = control.limit.exchange_relaxed(static_cast<std::uint64_t>(bytes));
+  look_at_other_memory();
+  collect_if_due();
+  return static_cast<std::int64_t>(before);
+}
+
+}  // namespace gort::debug
