@@ -130,4 +130,13 @@ std::string describe_mutex_cycles(const std::vector<mutex_cycle>& cycles);
 /// way).
 int set_gc_percent(int percent) noexcept;
 
+/// A soft limit, in bytes, on the pages of the managed heap, its tables, the stacks of goroutines
+/// and what else gort holds; 2^63 - 1, the default, is none. When it comes near, the heap is
+/// collected before GOGC says so, or though GOGC is off; what objects in use need is had all the
+/// same. Less than 0 only reads. Returns the previous value. GOMEMLIMIT sets it from outside
+/// (`900MiB`; `off`); a malformed one ends a program that links the managed heap before main(),
+/// with status 2. Takes effect at once; some microseconds for each of up to 64 stacks of each size.
+/// Any thread; does not block. Go: debug.SetMemoryLimit.
+std::int64_t set_memory_limit(std::int64_t bytes) noexcept;
+
 }  // namespace gort::debug

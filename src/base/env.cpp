@@ -38,22 +38,30 @@ int parse_gc_percent(std::string_view text) noexcept {
 
 int env_gc_percent() noexcept { return parse_gc_percent(env("GOGC")); }
 
-std::uint64_t parse_memory_limit(std::string_view text) noexcept {
+std::optional<std::uint64_t> read_memory_limit(std::string_view text) noexcept {
   constexpr std::uint64_t none = std::numeric_limits<std::int64_t>::max();
+  if (text.empty() || text == "off") return none;
   std::uint64_t value = 0;
   const char* end = text.data() + text.size();
   const auto [stopped, error] = std::from_chars(text.data(), end, value);
-  if (error != std::errc{}) return none;
+  if (error != std::errc{}) return {};
   const std::string_view suffix(stopped, static_cast<std::size_t>(end - stopped));
   int shift = suffix.empty() || suffix == "B" ? 0 : -1;
   constexpr std::string_view suffixes[] = {"KiB", "MiB", "GiB", "TiB"};
   for (int i = 0; i < 4; ++i) {
     if (suffix == suffixes[i]) shift = 10 * (i + 1);
   }
-  return shift < 0 || value > none >> shift ? none : value << shift;
+  if (shift < 0 || value > none >> shift) return {};
+  return value << shift;
 }
 
-std::uint64_t env_memory_limit() noexcept { return parse_memory_limit(env("GOMEMLIMIT")); }
+std::uint64_t parse_memory_limit(std::string_view text) noexcept {
+  return read_memory_limit(text).value_or(std::numeric_limits<std::int64_t>::max());
+}
+
+std::string_view env_memory_limit_text() noexcept { return env("GOMEMLIMIT"); }
+
+std::uint64_t env_memory_limit() noexcept { return parse_memory_limit(env_memory_limit_text()); }
 
 int parse_godebug(std::string_view settings, std::string_view name, int otherwise) noexcept {
   int result = otherwise;

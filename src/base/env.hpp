@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 namespace gort::base {
@@ -17,7 +18,11 @@ int parse_gc_percent(std::string_view text) noexcept;
 int env_gc_percent() noexcept;
 
 /// GOMEMLIMIT: a decimal integer with B, KiB, MiB, GiB, TiB or nothing behind it; 2^63 - 1 for
-/// `off`, if unset, and if malformed.
+/// `off` and if unset. Nothing if malformed.
+std::optional<std::uint64_t> read_memory_limit(std::string_view text) noexcept;
+/// Its text.
+std::string_view env_memory_limit_text() noexcept;
+/// The same, and 2^63 - 1 if malformed.
 std::uint64_t parse_memory_limit(std::string_view text) noexcept;
 std::uint64_t env_memory_limit() noexcept;
 

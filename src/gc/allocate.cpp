@@ -197,6 +197,7 @@ cache* cache_of(stores& all, const sched::p& mine) noexcept {
     if (memory == nullptr) return nullptr;
     // Release pairs with the acquire in hold_cached_slots().
     known.store_release(::new (memory) cache);
+    all.cache_count.fetch_add_relaxed(1);  // a statistic
   }
   return known.load_relaxed();
 }
@@ -369,6 +370,11 @@ void set_ending(void* first, const ending_type& type, std::size_t count) noexcep
 
 stores* the_stores() noexcept {
   return made_stores.load_acquire();  // pairs with the release in make_stores()
+}
+
+std::size_t cache_bytes() noexcept {
+  const stores* all = the_stores();
+  return all == nullptr ? 0 : sizeof(stores) + all->cache_count.load_relaxed() * sizeof(cache);
 }
 
 }  // namespace gort::managed

@@ -42,9 +42,12 @@ struct stores {
   detail::spin_lock shared_lock;
   cache shared;
   detail::atomic<cache*> caches[sched::procs_max];  // made by their Ps' holders
+  detail::atomic<std::size_t> cache_count;          // so many of them
 };
 /// Null until somebody has allocated.
 stores* the_stores() noexcept;
+/// What they and the caches are, in bytes.
+std::size_t cache_bytes() noexcept;
 
 inline central& class_of(stores& all, const span& s) noexcept {
   const auto k = static_cast<unsigned>(s.kind);

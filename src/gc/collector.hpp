@@ -1,4 +1,4 @@
-// What the room's files need of each other besides the heap: marking, cycles, pace.
+// What the room's files need of each other besides the heap: marking, cycles.
 #pragma once
 
 #include <cstddef>
@@ -40,6 +40,10 @@ void finish_marking(void (*at_end)() noexcept) noexcept;
 void drain_alone() noexcept;
 /// For who allocates too fast: scans some grey objects, for 100 us at most. False: there is none.
 bool help_marking() noexcept;
+/// What the worklists hold, in bytes.
+std::size_t grey_bytes() noexcept;
+/// CPU time of all who have helped.
+std::int64_t helped_ns() noexcept;
 
 // --- roots.cpp
 /// Calls mark_word() for each word in the table.
@@ -67,7 +71,7 @@ void start_endings() noexcept;
 void account(std::size_t bytes) noexcept;
 /// Blocks the thread, where it is, until a cycle that begins now has ended.
 void collect_in_place() noexcept;
-/// Bytes in objects that the last marking found, and handed out since.
-std::size_t bytes_in_use() noexcept;
+/// Asks for a cycle that begins later, and makes the thread for it.
+void collect_soon() noexcept;
 
 }  // namespace gort::managed

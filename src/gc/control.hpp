@@ -35,4 +35,17 @@ memory_use read_memory_use() noexcept;
 std::uint32_t cycles_begun() noexcept;
 std::uint32_t cycles_ended() noexcept;
 
+/// CPU time since the start, in nanoseconds.
+struct collecting_cpu {
+  std::int64_t thread_ns = 0;   // the collector's, with what it gives back meanwhile
+  std::int64_t assists_ns = 0;  // of those who have helped marking
+  std::int64_t total_ns() const noexcept { return thread_ns + assists_ns; }
+};
+collecting_cpu read_collecting_cpu() noexcept;
+
+/// The memory limit is suspended now, as collecting would take more than half of the CPU time; and
+/// the number of the last cycle that had begun when that came to be, 0: never.
+bool is_limit_suspended() noexcept;
+std::uint32_t limiter_last_enabled_cycle() noexcept;
+
 }  // namespace gort::managed

@@ -1,16 +1,12 @@
-// The collector's thread, and when it works: Go's goal, and what those pay who allocate too fast.
-//
-//      in use = what the last marking found + what was handed out since
-//      goal   = found + found * GOGC / 100, 4 MiB * GOGC / 100 at least
-//      a cycle begins when so much is in use that, if as much is handed out during it as during the
-//      last one, and a quarter more, the goal is met; between 45/64 and 61/64 of the way to it.
+// The collector's thread, and what those pay who allocate too fast for it. When it works:
+// pacer.hpp.
 //
 // A cycle: begin_marking(); the table of roots, the stacks, what is due to end; all that these
 // reach; then what is dead is known, and swept. Nothing of it stops anybody.
 //
 // Who gets slots beyond the goal helps marking for up to 100 us; who finds nothing to help with,
-// while a quarter more than the goal is in use, sleeps so long, in place. That bounds what is
-// allocated during a cycle, and nobody waits for its end.
+// while a quarter more than the goal is in use, or more than the limit's, sleeps so long, in place.
+// That bounds what is allocated during a cycle, and nobody waits for its end.
 //
 // Invariants
 //   [cycle-1] `wanted`, `begun` and `done` are numbers of cycles, under `lock` (atomic for readers
@@ -22,30 +18,21 @@
 #include <algorithm>
 #include <system_error>
 
-#include <gort/debug.hpp>
 #include <gort/detail/park.hpp>
 #include <gort/detail/spin_lock.hpp>
 #include <gort/runtime.hpp>
 
-#include "base/env.hpp"
 #include "gc/collector.hpp"
+#include "gc/control.hpp"
+#include "gc/pacer.hpp"
 #include "os/clock.hpp"
+#include "os/preempt.hpp"
 #include "os/thread.hpp"
 #include "sched/threads/helper.hpp"
 
 namespace gort::managed {
 
 namespace {
-
-struct pace {
-  detail::atomic<std::size_t> found;       // bytes the last marking found
-  detail::atomic<std::size_t> handed_out;  // since
-  detail::atomic<std::size_t> trigger;     // of what is in use; max: never
-  detail::atomic<std::size_t> goal;
-  detail::atomic<std::int32_t> percent;
-  std::size_t in_last_cycle = 0;  // handed out; the collector's
-};
-pace now;
 
 struct requests {
   detail::spin_lock lock;
@@ -57,43 +44,13 @@ struct requests {
 };
 requests asked;
 
+detail::atomic<os::thread_handle> collector;  // written once
+
 enum : std::uint32_t { no_thread, thread_is_made, thread_works };
 detail::atomic<std::uint32_t> thread_state{no_thread};
 
-constexpr std::size_t never = ~std::size_t{0};
-
-void set_pace() noexcept {
-  const std::int32_t percent = now.percent.load_relaxed();
-  if (percent < 0) {
-    now.goal.store_relaxed(never);
-    now.trigger.store_relaxed(never);
-    return;
-  }
-  constexpr std::size_t least = std::size_t{4} << 20;
-  const auto factor = static_cast<std::size_t>(percent);
-  const std::size_t found = now.found.load_relaxed();
-  const std::size_t goal = std::max(found + found / 100 * factor, least * factor / 100);
-  const std::size_t way = goal - std::min(found, goal);
-  const std::size_t runway = now.in_last_cycle + now.in_last_cycle / 4;
-  const std::size_t early = way / 64 * 45;
-  const std::size_t late = way / 64 * 61;
-  const std::size_t after = way > runway ? way - runway : 0;
-  now.goal.store_relaxed(goal);
-  now.trigger.store_relaxed(found + std::clamp(after, early, late));
-}
-
-// GOGC, at the first look.
-bool read_environment() noexcept {
-  static const bool done = [] {
-    const int percent = base::env_gc_percent();
-    now.percent.store_relaxed(percent == 0 ? 100 : percent);
-    set_pace();
-    return true;
-  }();
-  return done;
-}
-
 void run_cycle() noexcept {
+  const std::int64_t begin_cpu_ns = os::own_thread_cpu_ns();
   const std::size_t before = now.handed_out.load_relaxed();
   begin_marking();
   mark_endings();
@@ -107,10 +64,10 @@ void run_cycle() noexcept {
   const std::uint32_t cycle = sweep_cycle();
   std::size_t live = 0;
   for_each_span([&](span& each) { live += sweep_span(each, cycle).live_bytes; });
-  now.in_last_cycle = now.handed_out.load_relaxed() - before;
-  now.found.store_relaxed(live);
-  now.handed_out.fetch_sub_relaxed(at_end);
-  set_pace();
+  cycle_has_ended({.found = live,
+                   .handed_out_before = at_end,
+                   .in_cycle = now.handed_out.load_relaxed() - before,
+                   .cpu_ns = os::own_thread_cpu_ns() - begin_cpu_ns});
   start_endings();
 }
 
@@ -158,6 +115,7 @@ void collector_main() {
   constexpr std::int64_t forced_ns = 120 * rest_ns;
   constexpr int rests = 4;
   int rested = 0;
+  collector.store_relaxed(os::this_thread());
   for (;;) {
     const std::uint32_t seen = asked.bell.load_acquire();  // pairs with the lock in want()
     if (begin_if_wanted()) {
@@ -171,8 +129,7 @@ void collector_main() {
       continue;
     }
     const bool resting = rested < rests;
-    const bool forced =
-        !resting && now.handed_out.load_relaxed() != 0 && now.percent.load_relaxed() >= 0;
+    const bool forced = !resting && now.handed_out.load_relaxed() != 0 && gc_percent() >= 0;
     const std::int64_t until_ns =
         resting || forced ? os::monotonic_ns() + (resting ? rest_ns : forced_ns) : -1;
     if (os::futex_wait(asked.bell.address(), seen, until_ns)) continue;
@@ -199,31 +156,37 @@ int ensure_thread() noexcept {
 
 }  // namespace
 
-std::size_t bytes_in_use() noexcept {
-  return now.found.load_relaxed() + now.handed_out.load_relaxed();
+std::uint32_t cycles_begun() noexcept { return asked.begun.load_relaxed(); }
+std::uint32_t cycles_ended() noexcept { return asked.done.load_relaxed(); }
+
+collecting_cpu read_collecting_cpu() noexcept {
+  const os::thread_handle thread = collector.load_relaxed();
+  return {thread.id == 0 ? 0 : os::thread_cpu_ns(thread), helped_ns()};
+}
+
+void collect_soon() noexcept {
+  want(asked.begun.load_relaxed() + 1);
+  (void)ensure_thread();
 }
 
 void account(std::size_t bytes) noexcept {
-  read_environment();
-  const std::size_t used =
-      now.handed_out.fetch_add_relaxed(bytes) + bytes + now.found.load_relaxed();
-  if (used < now.trigger.load_relaxed()) [[likely]]
+  std::size_t used;
+  if (!hand_out(bytes, used)) [[likely]]
     return;
+  const pace_lines lines = lines_for(used);
+  if (used < lines.trigger) return;
   const std::uint32_t begun = asked.begun.load_relaxed();
-  const bool runs = begun != asked.done.load_relaxed();
-  if (!runs) {
+  if (begun == asked.done.load_relaxed()) {
     want(begun + 1);
     (void)ensure_thread();
     return;
   }
-  const std::size_t goal = now.goal.load_relaxed();
-  if (used < goal || help_marking()) return;
+  if (used < lines.goal || help_marking()) return;
   constexpr std::int64_t sleep_ns = 100'000;
-  if (used >= goal + goal / 4) os::sleep_ns(sleep_ns);
+  if (used >= lines.sleeps_from) os::sleep_ns(sleep_ns);
 }
 
 void collect_in_place() noexcept {
-  read_environment();
   const std::uint32_t number = [] {
     detail::spin_guard guard(asked.lock);
     return asked.begun.load_relaxed() + 1;
@@ -243,7 +206,6 @@ namespace gort::runtime {
 
 void gc() {
   using namespace managed;
-  read_environment();
   if (const int error = ensure_thread(); error != 0)
     throw std::system_error(error, std::generic_category(), "gort: a thread for the collector");
   detail::waiter self;
@@ -260,20 +222,3 @@ void gc() {
 }
 
 }  // namespace gort::runtime
-
-namespace gort::debug {
-
-int set_gc_percent(int percent) noexcept {
-  using namespace managed;
-  read_environment();
-  const std::int32_t wanted = percent < 0 ? -1 : percent == 0 ? 100 : percent;
-  const int before = now.percent.exchange_relaxed(wanted);
-  set_pace();
-  if (bytes_in_use() >= now.trigger.load_relaxed()) {
-    want(asked.begun.load_relaxed() + 1);
-    (void)ensure_thread();
-  }
-  return before;
-}
-
-}  // namespace gort::debug

@@ -45,6 +45,7 @@ struct shared_grey {
   chunk* list = nullptr;
   chunk* pool = nullptr;
   std::uint32_t busy = 0;
+  detail::atomic<std::size_t> bytes;  // of all chunks; read without the lock
 };
 
 inline constinit shared_grey shared;                    // [grey-1]
@@ -58,6 +59,7 @@ inline chunk* new_chunk_locked() noexcept {
   if (shared.pool == nullptr) {
     auto* block = static_cast<chunk*>(os::reserve(block_bytes));
     if (block == nullptr) sched::fatal("gort: out of memory for marking");
+    shared.bytes.store_relaxed(shared.bytes.load_relaxed() + block_bytes);
     for (std::size_t i = 0; i < block_bytes / sizeof(chunk); ++i) {
       block[i].next = shared.pool;
       shared.pool = &block[i];

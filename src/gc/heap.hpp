@@ -172,6 +172,7 @@ std::size_t scavenge(bool all) noexcept;
 struct page_counts {
   std::size_t in_use = 0;  // bytes
   std::size_t free = 0;    // not given back
+  std::size_t tables = 0;  // about: what was touched of them
 };
 page_counts count_pages() noexcept;
 

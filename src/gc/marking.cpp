@@ -13,6 +13,7 @@ constinit marked_heap the_heap;
 constinit marking_gate<marked_heap> the_gate(the_heap);
 constinit detail::atomic<std::uint32_t> cycle{1};  // changed under the gate's lock
 constinit worker own;                              // the collector's
+constinit detail::atomic<std::int64_t> help_cpu_ns;
 
 }  // namespace
 
@@ -93,6 +94,9 @@ void finish_marking(void (*at_end)() noexcept) noexcept {
 
 void drain_alone() noexcept { own.drain(-1); }
 
+std::size_t grey_bytes() noexcept { return shared.bytes.load_relaxed(); }
+std::int64_t helped_ns() noexcept { return help_cpu_ns.load_relaxed(); }
+
 bool help_marking() noexcept {
   if (much.load_relaxed() == 0) {
     if (hungry.load_relaxed() == 0) hungry.store_relaxed(1);
@@ -108,9 +112,11 @@ bool help_marking() noexcept {
     if (got) ++shared.busy;
   });
   if (!got) return false;
+  const std::int64_t begin_ns = os::own_thread_cpu_ns();
   helper.drain(os::monotonic_ns() + help_ns);
   helper.give_all();
   the_gate.with_lock([](bool) { --shared.busy; });
+  help_cpu_ns.fetch_add_relaxed(os::own_thread_cpu_ns() - begin_ns);  // a statistic
   return true;
 }
 

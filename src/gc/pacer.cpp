@@ -11,9 +11,12 @@
 #include "gc/caches.hpp"
 #include "gc/collector.hpp"
 #include "gc/control.hpp"
+#include "gc/cpu_limiter.hpp"
 #include "gc/roots.hpp"
+#include "os/clock.hpp"
 #include "os/write.hpp"
 #include "sched/gmp/census.hpp"
+#include "sched/gmp/proc.hpp"
 #include "stack/resident.hpp"
 
 namespace gort::managed {
@@ -47,8 +50,13 @@ struct knobs {
   detail::spin_lock lock;
   lines_set by_percent;
   lines_set by_limit;
-  detail::atomic<std::size_t> in_last_cycle;  // handed out
-  detail::atomic<std::size_t> stacks;         // as of the last look
+  detail::atomic<std::size_t> in_last_cycle;   // handed out
+  detail::atomic<std::int64_t> last_cycle_ns;  // of CPU time
+  cpu_limiter limiter;                         // guarded by lock
+  std::int64_t limiter_due_ns = 0;             // likewise
+  detail::atomic<bool> is_suspended;
+  detail::atomic<std::uint32_t> suspended_in;  // a cycle's number
+  detail::atomic<std::size_t> stacks;          // as of the last look
   detail::atomic<std::size_t> runtime;
 };
 constinit knobs control;
@@ -112,6 +120,23 @@ void set_lines_locked() noexcept {
       std::min(control.by_percent.trigger.load_relaxed(), control.by_limit.trigger.load_relaxed()));
 }
 
+// At most every 10 ms: two system calls.
+void update_limiter_locked() noexcept {
+  constexpr std::int64_t period_ns = 10'000'000;
+  const std::int64_t now_ns = os::coarse_monotonic_ns();
+  if (now_ns < control.limiter_due_ns) return;
+  control.limiter_due_ns = now_ns + period_ns;
+  constexpr std::int64_t capacity_of_p_ns = 1'000'000'000;
+  cpu_limiter::reading used;
+  used.collecting_ns = read_collecting_cpu().total_ns();  // before what it is part of
+  used.all_ns = os::process_cpu_ns();
+  const bool suspended = control.limiter.update(used, sched::proc_count() * capacity_of_p_ns,
+                                                control.last_cycle_ns.load_relaxed());
+  if (suspended && !control.is_suspended.load_relaxed())
+    control.suspended_in.store_relaxed(cycles_begun());
+  control.is_suspended.store_relaxed(suspended);
+}
+
 void set_lines() noexcept {
   read_environment();
   detail::spin_guard guard(control.lock);
@@ -127,25 +152,27 @@ pace_lines lines_for(std::size_t used) noexcept {
     // Who finds it locked takes what stands.
     if (control.lock.try_lock()) {
       set_lines_locked();
+      if (used >= control.by_limit.trigger.load_relaxed()) update_limiter_locked();
       control.lock.unlock();
     }
   }
-  const std::size_t by_percent = control.by_percent.goal.load_relaxed();
-  const std::size_t by_limit = control.by_limit.goal.load_relaxed();
   pace_lines out;
-  out.trigger =
-      std::min(control.by_percent.trigger.load_relaxed(), control.by_limit.trigger.load_relaxed());
-  out.goal = std::min(by_percent, by_limit);
-  // A quarter above GOGC's goal; the limit's is meant.
-  out.sleeps_from = std::min(by_percent == never ? never : by_percent + by_percent / 4, by_limit);
+  out.trigger = control.by_percent.trigger.load_relaxed();
+  out.goal = control.by_percent.goal.load_relaxed();
+  out.sleeps_from = out.goal == never ? never : out.goal + out.goal / 4;
+  if (control.is_suspended.load_relaxed()) return out;
+  const std::size_t by_limit = control.by_limit.goal.load_relaxed();
+  out.trigger = std::min(out.trigger, control.by_limit.trigger.load_relaxed());
+  out.goal = std::min(out.goal, by_limit);
+  out.sleeps_from = std::min(out.sleeps_from, by_limit);  // it is meant
   return out;
 }
 
-void cycle_has_ended(std::size_t found, std::size_t handed_out_before,
-                     std::size_t in_cycle) noexcept {
-  control.in_last_cycle.store_relaxed(in_cycle);
-  now.found.store_relaxed(found);
-  now.handed_out.fetch_sub_relaxed(handed_out_before);
+void cycle_has_ended(const cycle_result& what) noexcept {
+  control.in_last_cycle.store_relaxed(what.in_cycle);
+  control.last_cycle_ns.store_relaxed(what.cpu_ns);
+  now.found.store_relaxed(what.found);
+  now.handed_out.fetch_sub_relaxed(what.handed_out_before);
   look_at_other_memory();
   set_lines();
 }
@@ -161,7 +188,9 @@ void look_at_other_memory() noexcept {
 void collect_if_due() noexcept {
   set_lines();
   const std::size_t used = bytes_in_use();
-  if (used != 0 && used >= now.trigger.load_relaxed()) collect_soon();
+  const auto& trigger =
+      control.is_suspended.load_relaxed() ? control.by_percent.trigger : now.trigger;
+  if (used != 0 && used >= trigger.load_relaxed()) collect_soon();
 }
 
 // --- control.hpp
@@ -177,6 +206,10 @@ std::uint64_t heap_goal() noexcept {
   set_lines();
   return std::min(control.by_percent.goal.load_relaxed(), control.by_limit.goal.load_relaxed());
 }
+bool is_limit_suspended() noexcept {
+  return control.is_suspended.load_relaxed() && memory_limit() != no_memory_limit;
+}
+std::uint32_t limiter_last_enabled_cycle() noexcept { return control.suspended_in.load_relaxed(); }
 std::size_t bytes_in_use() noexcept {
   return now.found.load_relaxed() + now.handed_out.load_relaxed();
 }

@@ -4,9 +4,9 @@
 //      GOGC's goal = found + found * GOGC / 100, 4 MiB * GOGC / 100 at least
 //      limit's goal = limit - whatever else it counts, less 3% (1 MiB at least); `found` at least
 //
-// The smaller one counts. A cycle begins when so much is in use that, if as much is handed out
-// during it as during the last one, and a quarter more, the goal is met; between 45/64 and 61/64 of
-// the way to it.
+// The smaller one counts, but only GOGC's while the limit is suspended (cpu_limiter.hpp). A cycle
+// begins when so much is in use that, if as much is handed out during it as during the last one,
+// and a quarter more, the goal is met; between 45/64 and 61/64 of the way to it.
 //
 // Invariants
 //   [pace-1] The lines are set under `lock`, and read without: who reads one of them while others
@@ -46,10 +46,14 @@ extern pace now;
 /// What is due when so much is in use. Not inside gort.
 pace_lines lines_for(std::size_t used) noexcept;
 
-/// The collector: what a cycle has found, what was handed out until its marking ended, and from its
-/// beginning until now.
-void cycle_has_ended(std::size_t found, std::size_t handed_out_before,
-                     std::size_t in_cycle) noexcept;
+struct cycle_result {
+  std::size_t found = 0;
+  std::size_t handed_out_before = 0;  // until the marking ended
+  std::size_t in_cycle = 0;           // handed out from its beginning until now
+  std::int64_t cpu_ns = 0;
+};
+/// The collector.
+void cycle_has_ended(const cycle_result& what) noexcept;
 
 /// Looks at what else the limit counts, if there is a limit: some microseconds for each of up to 64
 /// stacks of each size. Any thread, not inside gort.

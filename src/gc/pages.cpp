@@ -37,6 +37,8 @@ struct page_book {
   std::size_t hints[hinted_pages + 1] = {};  // [n]: n free pages in a row begin nowhere below
   std::size_t in_use = 0;
   std::size_t dirty_free = 0;
+  std::size_t spans = 0;
+  std::size_t spans_max = 0;  // at a time
 };
 constinit page_book pages_now;
 
@@ -144,6 +146,7 @@ span* take_pages(std::size_t pages, std::size_t alignment, bool& fresh) noexcept
   pages_now.frontier = std::max(pages_now.frontier, first + pages);
   tell_leak_checker_locked();
   pages_now.in_use += pages;
+  pages_now.spans_max = std::max(pages_now.spans_max, ++pages_now.spans);
   span* made = ::new (&heap.spans[first]) span;
   made->base = heap.heap_low + first * page_bytes;
   made->pages = pages;
@@ -170,6 +173,7 @@ void free_span(span& dead) noexcept {
   }
   pages_now.dirty_free += dead.pages;
   pages_now.in_use -= dead.pages;
+  --pages_now.spans;
   lower_hints_locked(first);
 }
 
@@ -246,7 +250,10 @@ std::size_t scavenge(bool all) noexcept {
 
 page_counts count_pages() noexcept {
   detail::spin_guard guard(pages_now.lock);
-  return {pages_now.in_use * page_bytes, pages_now.dirty_free * page_bytes};
+  // Each page that was ever used has its word and three bits; each span a record.
+  const std::size_t tables = pages_now.frontier * sizeof(*heap.first_page) +
+                             pages_now.frontier / 8 * 3 + pages_now.spans_max * sizeof(span);
+  return {pages_now.in_use * page_bytes, pages_now.dirty_free * page_bytes, tables};
 }
 
 }  // namespace gort::managed

@@ -119,6 +119,7 @@ void read_words_of(leaf& of, std::size_t word, void (*f)(std::uintptr_t) noexcep
 }  // namespace
 
 std::size_t root_leaves() noexcept { return leaf_count.load_relaxed(); }
+std::size_t root_table_bytes() noexcept { return root_leaves() * sizeof(leaf); }
 
 void for_each_root(void (*f)(std::uintptr_t) noexcept) noexcept {
   // Acquire pairs with the release in make_leaf().

@@ -21,6 +21,7 @@ std::int64_t monotonic_ns() noexcept { return read_ns(CLOCK_MONOTONIC); }
 std::int64_t coarse_monotonic_ns() noexcept { return read_ns(CLOCK_MONOTONIC_COARSE); }
 
 std::int64_t own_thread_cpu_ns() noexcept { return read_ns(CLOCK_THREAD_CPUTIME_ID); }
+std::int64_t process_cpu_ns() noexcept { return read_ns(CLOCK_PROCESS_CPUTIME_ID); }
 
 bool ticks_are_a_clock() {
   constexpr const char* path = "/sys/devices/system/clocksource/clocksource0/current_clocksource";

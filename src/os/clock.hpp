@@ -14,6 +14,8 @@ constexpr std::int64_t coarse_lag_max_ns = 10'000'000;  // HZ is 100 at the leas
 
 /// CPU time that the calling thread has used (a system call).
 std::int64_t own_thread_cpu_ns() noexcept;
+/// That all threads of the process have used, those that have ended too (likewise).
+std::int64_t process_cpu_ns() noexcept;
 
 /// The kernel itself takes the processor's counter for its clock: it runs at one rate and is the
 /// same on all processors. Reads a file.
