@@ -50,12 +50,14 @@ struct stack_counts {
 /// Any thread; never blocks. Go: runtime/metrics, as far as there is such a thing.
 stack_counts read_stack_counts() noexcept;
 
-/// Gives the pages of all stacks that no goroutine has back to the system now; sysmon does the same
-/// for those not needed in 5 to 10 s, for at most 1% of a CPU. (Up to 32 for each processor stay in
-/// its cache.) Some microseconds for each stack, in which the caller is not preempted: call it
-/// after a burst, not often. Any thread; does not block. GODEBUG=stackgiveback=0 does not turn it
-/// off. Does nothing under AddressSanitizer and ThreadSanitizer. Go: debug.FreeOSMemory, which
-/// also collects garbage.
+/// Collects the managed heap (<gort/gc.hpp>), if the program uses it, and gives all its free pages
+/// back to the system now, and the pages of all stacks that no goroutine has. Both happen by
+/// themselves for what is not needed for some seconds, for at most 1% of a CPU each. (Up to 32
+/// stacks for each processor stay in its cache.) Some microseconds for each stack and each MiB, in
+/// which the caller is not preempted: call it after a burst, not often. Parks for the collection;
+/// any thread. GODEBUG=stackgiveback=0 does not turn it off; GODEBUG=madvdontneed=0 lets the system
+/// take the heap's pages when it is short of memory, rather than now. Under AddressSanitizer and
+/// ThreadSanitizer stacks keep their pages. Go: debug.FreeOSMemory.
 void free_os_memory() noexcept;
 
 /// How much stack the goroutines of one creation site have used, as far as they were measured.

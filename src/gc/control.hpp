@@ -31,6 +31,12 @@ struct memory_use {
 };
 memory_use read_memory_use() noexcept;
 
+/// What of the heap's addresses was used and is no memory now: given back.
+std::size_t released_bytes() noexcept;
+/// What was given back since the start, each time counted, and how long that has taken.
+std::uint64_t given_back_bytes() noexcept;
+std::int64_t giving_back_ns() noexcept;
+
 /// Cycles since the start; their numbers wrap.
 std::uint32_t cycles_begun() noexcept;
 std::uint32_t cycles_ended() noexcept;

@@ -25,6 +25,7 @@
 #include "gc/collector.hpp"
 #include "gc/control.hpp"
 #include "gc/pacer.hpp"
+#include "gc/scavenger.hpp"
 #include "os/clock.hpp"
 #include "os/preempt.hpp"
 #include "os/thread.hpp"
@@ -108,13 +109,11 @@ void want(std::uint32_t number) noexcept {
   os::futex_wake(asked.bell.address(), 1);
 }
 
-// Idle: what was free for two seconds goes back to the system; then it sleeps for good, or until
-// a cycle is due that comes every two minutes.
+// Idle: it gives pages back by and by; then it sleeps for good, or until a cycle is due that comes
+// every two minutes.
 void collector_main() {
-  constexpr std::int64_t rest_ns = 1'000'000'000;
-  constexpr std::int64_t forced_ns = 120 * rest_ns;
-  constexpr int rests = 4;
-  int rested = 0;
+  constexpr std::int64_t forced_ns = 120'000'000'000;
+  std::int64_t ended_ns = os::monotonic_ns();  // the last cycle
   collector.store_relaxed(os::this_thread());
   for (;;) {
     const std::uint32_t seen = asked.bell.load_acquire();  // pairs with the lock in want()
@@ -125,20 +124,22 @@ void collector_main() {
         asked.done.store_relaxed(asked.begun.load_relaxed());
       }
       wake_waiters();
-      rested = 0;
+      give_back_over_limit();
+      scavenging_is_due();
+      ended_ns = os::monotonic_ns();
+      (void)scavenge_some(ended_ns);
       continue;
     }
-    const bool resting = rested < rests;
-    const bool forced = !resting && now.handed_out.load_relaxed() != 0 && gc_percent() >= 0;
-    const std::int64_t until_ns =
-        resting || forced ? os::monotonic_ns() + (resting ? rest_ns : forced_ns) : -1;
-    if (os::futex_wait(asked.bell.address(), seen, until_ns)) continue;
-    if (resting) {
-      ++rested;
-      (void)scavenge(false);
-    } else {
-      want(asked.begun.load_relaxed() + 1);
+    const std::int64_t now_ns = os::monotonic_ns();
+    std::int64_t until_ns = scavenge_some(now_ns);
+    if (now.handed_out.load_relaxed() != 0 && gc_percent() >= 0) {
+      if (now_ns >= ended_ns + forced_ns) {
+        want(asked.begun.load_relaxed() + 1);
+        continue;
+      }
+      until_ns = until_ns < 0 ? ended_ns + forced_ns : std::min(until_ns, ended_ns + forced_ns);
     }
+    (void)os::futex_wait(asked.bell.address(), seen, until_ns);
   }
 }
 

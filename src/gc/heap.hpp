@@ -166,13 +166,21 @@ template <class F>
 void for_each_span(F f) noexcept {
   for_each_span([](span& each, void* raw) { (*static_cast<F*>(raw))(each); }, &f);
 }
-/// Gives pages back to the system that have been free for two calls of this; `all`: all free ones.
-/// Returns how many bytes. The collector.
-std::size_t scavenge(bool all) noexcept;
+struct given_back {
+  std::size_t bytes = 0;
+  bool is_end = false;  // of the heap
+};
+/// Looks at some pages from `at` on, which it advances, and gives the first run of them back that
+/// have been free since the last look at them; 1 MiB at most. Any thread.
+given_back give_back_next(std::size_t& at) noexcept;
+/// Gives free pages back, from the highest addresses on, until so many bytes are. Returns how many.
+/// Any thread.
+std::size_t give_back_free(std::size_t bytes) noexcept;
 struct page_counts {
-  std::size_t in_use = 0;  // bytes
-  std::size_t free = 0;    // not given back
-  std::size_t tables = 0;  // about: what was touched of them
+  std::size_t in_use = 0;    // bytes
+  std::size_t free = 0;      // not given back
+  std::size_t tables = 0;    // about: what was touched of them
+  std::size_t released = 0;  // free, and given back or never used
 };
 page_counts count_pages() noexcept;
 

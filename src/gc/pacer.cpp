@@ -213,6 +213,7 @@ std::uint32_t limiter_last_enabled_cycle() noexcept { return control.suspended_i
 std::size_t bytes_in_use() noexcept {
   return now.found.load_relaxed() + now.handed_out.load_relaxed();
 }
+std::size_t released_bytes() noexcept { return count_pages().released; }
 memory_use read_memory_use() noexcept {
   const page_counts pages = count_pages();
   memory_use out;

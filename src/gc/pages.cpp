@@ -7,7 +7,9 @@
 //   [pages-4] The heap and its tables are opened 64 MiB of pages at a time, before a page of them
 //   is
 //             taken.
-//   [pages-3] `rested` says of a dirty free page that it was free at the last scavenge, too.
+//   [pages-3] `rested` says of a dirty free page that it was free at the last scavenge, too; `lazy`
+//             that the system may take it when it likes, so that it is no memory of ours, but may
+//             still read as it was.
 //
 // Rejected: a tree of free runs: a heap of a gigabyte is 2048 words of bitmap, and single pages,
 // which nearly all spans are, are found where the last one was.
@@ -17,6 +19,7 @@
 
 #include <gort/detail/spin_lock.hpp>
 
+#include "base/env.hpp"
 #include "gc/heap.hpp"
 #include "os/addresses.hpp"
 #include "os/memory.hpp"
@@ -32,11 +35,12 @@ struct page_book {
   std::uint64_t* taken = nullptr;  // bitmaps, reserved for all pages
   std::uint64_t* dirty = nullptr;
   std::uint64_t* rested = nullptr;
+  std::uint64_t* lazy = nullptr;
   std::size_t frontier = 0;
   std::size_t told = 0;                      // to the leak checker, of pages
   std::size_t hints[hinted_pages + 1] = {};  // [n]: n free pages in a row begin nowhere below
   std::size_t in_use = 0;
-  std::size_t dirty_free = 0;
+  std::size_t dirty_free = 0;  // and not lazy
   std::size_t spans = 0;
   std::size_t spans_max = 0;  // at a time
 };
@@ -53,11 +57,12 @@ void put(std::uint64_t* map, std::size_t page, bool value) noexcept {
 bool make_maps_locked() noexcept {
   if (pages_now.taken != nullptr) return true;
   const std::size_t words = heap.page_count / 64 + 1;
-  void* memory = os::reserve(3 * words * sizeof(std::uint64_t));
+  void* memory = os::reserve(4 * words * sizeof(std::uint64_t));
   if (memory == nullptr) return false;
   pages_now.taken = static_cast<std::uint64_t*>(memory);
   pages_now.dirty = pages_now.taken + words;
   pages_now.rested = pages_now.dirty + words;
+  pages_now.lazy = pages_now.rested + words;
   return true;
 }
 
@@ -141,7 +146,8 @@ span* take_pages(std::size_t pages, std::size_t alignment, bool& fresh) noexcept
     if (!get(pages_now.dirty, i)) continue;
     fresh = false;
     put(pages_now.dirty, i, false);
-    --pages_now.dirty_free;
+    if (!get(pages_now.lazy, i)) --pages_now.dirty_free;
+    put(pages_now.lazy, i, false);
   }
   pages_now.frontier = std::max(pages_now.frontier, first + pages);
   tell_leak_checker_locked();
@@ -203,7 +209,8 @@ namespace {
 std::size_t take_run_locked(std::size_t& at, std::size_t end, bool all) noexcept {
   constexpr std::size_t pages_max = 128;
   const auto cold = [&](std::size_t i) {
-    return !get(pages_now.taken, i) && get(pages_now.dirty, i) && (all || get(pages_now.rested, i));
+    return !get(pages_now.taken, i) && get(pages_now.dirty, i) && !get(pages_now.lazy, i) &&
+           (all || get(pages_now.rested, i));
   };
   constexpr std::size_t looks_max = 4096;  // with the lock held
   const std::size_t stop = std::min(end, at + looks_max);
@@ -214,46 +221,65 @@ std::size_t take_run_locked(std::size_t& at, std::size_t end, bool all) noexcept
   return run;
 }
 
-}  // namespace
-
-std::size_t scavenge(bool all) noexcept {
-  std::size_t bytes = 0;
-  std::size_t end;
+// One run of pages before `end`, and how many bytes that were.
+std::size_t give_back_run(std::size_t& at, std::size_t end, bool all) noexcept {
+  // Go's name for it, and its default.
+  static const bool at_once = base::godebug("madvdontneed", 1) != 0;
+  std::size_t run;
   {
     detail::spin_guard guard(pages_now.lock);
-    end = pages_now.frontier;
+    run = take_run_locked(at, end, all);
   }
-  for (std::size_t at = 0; at < end;) {
-    std::size_t run;
-    {
-      detail::spin_guard guard(pages_now.lock);
-      run = take_run_locked(at, end, all);
-    }
-    if (run == 0) continue;
-    // Refused (locked memory): they stay dirty.
-    const bool done =
-        os::give_back(reinterpret_cast<void*>(heap.heap_low + at * page_bytes), run * page_bytes);
-    detail::spin_guard guard(pages_now.lock);
-    for (std::size_t i = at; i < at + run; ++i) {
-      put(pages_now.taken, i, false);
-      if (done) put(pages_now.dirty, i, false);
-    }
-    if (done) {
-      pages_now.dirty_free -= run;
-      bytes += run * page_bytes;
-    }
-    lower_hints_locked(at);
-    at += run;
+  if (run == 0) return 0;
+  void* const low = reinterpret_cast<void*>(heap.heap_low + at * page_bytes);
+  const std::size_t bytes = run * page_bytes;
+  // Refused (locked memory): they stay dirty.
+  const bool done = at_once ? os::give_back(low, bytes) : os::give_back_lazily(low, bytes);
+  detail::spin_guard guard(pages_now.lock);
+  for (std::size_t i = at; i < at + run; ++i) {
+    put(pages_now.taken, i, false);
+    if (done) put(at_once ? pages_now.dirty : pages_now.lazy, i, !at_once);
   }
+  lower_hints_locked(at);
+  at += run;
+  if (!done) return 0;
+  pages_now.dirty_free -= run;
   return bytes;
+}
+
+std::size_t the_frontier() noexcept {
+  detail::spin_guard guard(pages_now.lock);
+  return pages_now.frontier;
+}
+
+}  // namespace
+
+given_back give_back_next(std::size_t& at) noexcept {
+  const std::size_t end = the_frontier();
+  if (at >= end) return {0, true};
+  const std::size_t bytes = give_back_run(at, end, false);
+  return {bytes, at >= end};
+}
+
+std::size_t give_back_free(std::size_t bytes) noexcept {
+  constexpr std::size_t at_once = 1024;
+  std::size_t done = 0;
+  for (std::size_t high = the_frontier(); high > 0 && done < bytes;) {
+    const std::size_t low = high - std::min(high, at_once);
+    for (std::size_t at = low; at < high && done < bytes;) done += give_back_run(at, high, true);
+    high = low;
+  }
+  return done;
 }
 
 page_counts count_pages() noexcept {
   detail::spin_guard guard(pages_now.lock);
-  // Each page that was ever used has its word and three bits; each span a record.
+  // Each page that was ever used has its word and four bits; each span a record.
   const std::size_t tables = pages_now.frontier * sizeof(*heap.first_page) +
-                             pages_now.frontier / 8 * 3 + pages_now.spans_max * sizeof(span);
-  return {pages_now.in_use * page_bytes, pages_now.dirty_free * page_bytes, tables};
+                             pages_now.frontier / 8 * 4 + pages_now.spans_max * sizeof(span);
+  const std::size_t known = pages_now.in_use + pages_now.dirty_free;
+  return {pages_now.in_use * page_bytes, pages_now.dirty_free * page_bytes, tables,
+          (pages_now.frontier - known) * page_bytes};
 }
 
 }  // namespace gort::managed

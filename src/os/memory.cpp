@@ -125,4 +125,8 @@ bool give_back(void* address, std::size_t bytes) noexcept {
   return madvise(address, bytes, MADV_DONTNEED) == 0;
 }
 
+bool give_back_lazily(void* address, std::size_t bytes) noexcept {
+  return madvise(address, bytes, MADV_FREE) == 0;
+}
+
 }  // namespace gort::os

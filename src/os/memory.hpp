@@ -38,5 +38,8 @@ void free_spare_mappings() noexcept;
 
 /// Gives the pages back; they read as zero afterwards. False: the kernel refuses (locked memory).
 bool give_back(void* address, std::size_t bytes) noexcept;
+/// Lets the system take them when it is short of memory; until they are written to again they read
+/// as before or as zero. Cheaper, but they still count as resident. False: likewise.
+bool give_back_lazily(void* address, std::size_t bytes) noexcept;
 
 }  // namespace gort::os

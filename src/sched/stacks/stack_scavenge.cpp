@@ -35,6 +35,8 @@
 
 namespace gort::sched {
 
+constinit detail::atomic<void (*)() noexcept> free_more_memory;
+
 namespace {
 
 constexpr std::size_t at_once = 16;
@@ -112,6 +114,8 @@ std::int64_t scavenge_deadline_ns() noexcept {
 namespace gort::debug {
 
 void free_os_memory() noexcept {
+  // Acquire pairs with the release in src/gc/scavenger.cpp.
+  if (auto* const more = sched::free_more_memory.load_acquire(); more != nullptr) more();
   if constexpr (!sched::possible) return;
   for (unsigned i = 0; i < stack::size_class_count; ++i) {
     for (;;) {

@@ -3,7 +3,13 @@
 
 #include <cstdint>
 
+#include <gort/detail/atomic.hpp>
+
 namespace gort::sched {
+
+/// What debug::free_os_memory() calls first, if there is more than stacks: the managed heap's. It
+/// may park.
+extern constinit detail::atomic<void (*)() noexcept> free_more_memory;
 
 /// For sysmon, at each of its rounds: gives back a few, if that is due.
 void scavenge_some_stacks(std::int64_t now_ns) noexcept;
