@@ -3,8 +3,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace gort::debug {
@@ -140,5 +143,47 @@ int set_gc_percent(int percent) noexcept;
 /// with status 2. Takes effect at once; some microseconds for each of up to 64 stacks of each size.
 /// Any thread; does not block. Go: debug.SetMemoryLimit.
 std::int64_t set_memory_limit(std::int64_t bytes) noexcept;
+
+/// What on_memory_pressure() tells.
+struct memory_pressure {
+  std::uint64_t used_bytes = 0;   // what the limit counts, but of the managed heap only what the
+                                  // last collection has left
+  std::uint64_t limit_bytes = 0;  // as set_memory_limit() has it
+};
+
+namespace detail_of {
+struct pressure_entry;
+}
+
+/// Keeps a callback of on_memory_pressure() in force; moves, does not copy.
+class [[nodiscard]] memory_pressure_handle {
+ public:
+  memory_pressure_handle() noexcept = default;
+  memory_pressure_handle(memory_pressure_handle&& other) noexcept = default;
+  memory_pressure_handle& operator=(memory_pressure_handle&& other) noexcept {
+    if (this != &other) {
+      stop();
+      entry_ = std::move(other.entry_);
+    }
+    return *this;
+  }
+  ~memory_pressure_handle() { stop(); }
+
+  /// It will not be called any more. Parks while it is being called, unless that is who stops it;
+  /// so before run() returns, which leaves a call that is under way where it is. Any thread.
+  void stop() noexcept;
+
+ private:
+  friend memory_pressure_handle on_memory_pressure(std::function<void(const memory_pressure&)>);
+  std::shared_ptr<detail_of::pressure_entry> entry_;  // null: none
+};
+
+/// Calls `callback` when 90% of the memory limit or more would be in use even after a collection:
+/// for caches in memory that the limit counts, and that no collector can make smaller. It is looked
+/// for after each collection, and when a limit is set; called again after the next one if that is
+/// still so. All callbacks are called on one goroutine, one after the other, never two at a time;
+/// an exception that leaves one ends the process. Without a limit nothing is called. Starts the
+/// collector's thread. Throws std::bad_alloc, std::system_error. Any thread. Go: none.
+memory_pressure_handle on_memory_pressure(std::function<void(const memory_pressure&)> callback);
 
 }  // namespace gort::debug

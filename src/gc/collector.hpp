@@ -73,5 +73,10 @@ void account(std::size_t bytes) noexcept;
 void collect_in_place() noexcept;
 /// Asks for a cycle that begins later, and makes the thread for it.
 void collect_soon() noexcept;
+/// Makes the thread. 0 or an errno value.
+int have_collector() noexcept;
+/// Has the collector, if there is one, look at what the limit counts besides the heap, and do what
+/// that asks for. Takes no lock, allocates nothing.
+void ask_for_look() noexcept;
 
 }  // namespace gort::managed

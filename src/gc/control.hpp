@@ -18,6 +18,8 @@ std::uint64_t heap_goal() noexcept;
 
 /// Bytes in objects that the last marking found, and handed out since.
 std::size_t bytes_in_use() noexcept;
+/// The former alone.
+std::size_t bytes_found() noexcept;
 
 /// What the limit counts, in bytes.
 struct memory_use {

@@ -11,6 +11,8 @@
 // Invariants
 //   [cycle-1] `wanted`, `begun` and `done` are numbers of cycles, under `lock` (atomic for readers
 //             without it). Who waits for a cycle wants number begun + 1, which begins later.
+//   [cycle-3] A look is asked for by setting `look`, then ringing; the collector notes the bell,
+//             then takes `look`. So it is seen, or the bell has changed and it does not sleep.
 //   [cycle-2] The thread is made at the first need. It has no P, is never a goroutine's, and lasts.
 //
 // Rejected: the collector as goroutines with a quarter of the Ps (Go): the next step, when marking
@@ -25,6 +27,7 @@
 #include "gc/collector.hpp"
 #include "gc/control.hpp"
 #include "gc/pacer.hpp"
+#include "gc/pressure.hpp"
 #include "gc/scavenger.hpp"
 #include "os/clock.hpp"
 #include "os/preempt.hpp"
@@ -41,6 +44,7 @@ struct requests {
   detail::atomic<std::uint32_t> begun;
   detail::atomic<std::uint32_t> done;
   detail::waiter_list waiting;
+  detail::atomic<std::uint32_t> look;  // [cycle-3]
   detail::atomic<std::uint32_t> bell;  // a futex: something is wanted
 };
 requests asked;
@@ -104,9 +108,16 @@ void want(std::uint32_t number) noexcept {
     detail::spin_guard guard(asked.lock);
     if (static_cast<std::int32_t>(number - asked.wanted.load_relaxed()) <= 0) return;
     asked.wanted.store_relaxed(number);
-    asked.bell.store_relaxed(asked.bell.load_relaxed() + 1);
+    asked.bell.fetch_add_relaxed(1);
   }
   os::futex_wake(asked.bell.address(), 1);
+}
+
+void look_around() noexcept {
+  look_at_other_memory();
+  collect_if_due();
+  give_back_over_limit();
+  tell_of_pressure();
 }
 
 // Idle: it gives pages back by and by; then it sleeps for good, or until a cycle is due that comes
@@ -116,7 +127,7 @@ void collector_main() {
   std::int64_t ended_ns = os::monotonic_ns();  // the last cycle
   collector.store_relaxed(os::this_thread());
   for (;;) {
-    const std::uint32_t seen = asked.bell.load_acquire();  // pairs with the lock in want()
+    const std::uint32_t seen = asked.bell.load_acquire();  // pairs with who rings
     if (begin_if_wanted()) {
       run_cycle();
       {
@@ -125,9 +136,15 @@ void collector_main() {
       }
       wake_waiters();
       give_back_over_limit();
+      tell_of_pressure();
       scavenging_is_due();
       ended_ns = os::monotonic_ns();
       (void)scavenge_some(ended_ns);
+      continue;
+    }
+    // Acquire-release, as in ask_for_look() [cycle-3].
+    if (asked.look.exchange_acq_rel(0) != 0) {
+      look_around();
       continue;
     }
     const std::int64_t now_ns = os::monotonic_ns();
@@ -168,6 +185,16 @@ collecting_cpu read_collecting_cpu() noexcept {
 void collect_soon() noexcept {
   want(asked.begun.load_relaxed() + 1);
   (void)ensure_thread();
+}
+
+int have_collector() noexcept { return ensure_thread(); }
+
+void ask_for_look() noexcept {
+  // Acquire pairs with the release in ensure_thread().
+  if (thread_state.load_acquire() != thread_works) return;
+  asked.look.exchange_acq_rel(1);  // [cycle-3]
+  asked.bell.fetch_add_acq_rel(1);
+  os::futex_wake(asked.bell.address(), 1);
 }
 
 void account(std::size_t bytes) noexcept {

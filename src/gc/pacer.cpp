@@ -213,6 +213,7 @@ std::uint32_t limiter_last_enabled_cycle() noexcept { return control.suspended_i
 std::size_t bytes_in_use() noexcept {
   return now.found.load_relaxed() + now.handed_out.load_relaxed();
 }
+std::size_t bytes_found() noexcept { return now.found.load_relaxed(); }
 std::size_t released_bytes() noexcept { return count_pages().released; }
 memory_use read_memory_use() noexcept {
   const page_counts pages = count_pages();
@@ -245,6 +246,7 @@ std::int64_t set_memory_limit(std::int64_t bytes) noexcept {
   const std::uint64_t before = control.limit.exchange_relaxed(static_cast<std::uint64_t>(bytes));
   look_at_other_memory();
   collect_if_due();
+  ask_for_look();
   return static_cast<std::int64_t>(before);
 }
 

@@ -1,0 +1,153 @@
+// debug::on_memory_pressure(): callbacks for those who hold memory that they could do without.
+//
+// Problem: what is in use near a limit is garbage, for the most part: with GOGC=off it gets there
+// before each cycle. That is none of a cache's business. So what counts is what a collection would
+// leave: objects that the last marking found, and all that the limit counts besides.
+//
+// The collector judges after each cycle, and when other memory has grown; a goroutine calls, one
+// callback after the other.
+//
+// Invariants
+//   [press-1] `entries`, `runs` and an entry's fields are guarded by `lock`, which parks; no
+//             callback is called with it.
+//   [press-2] Who takes an entry out waits until it is not being called, unless he is that call:
+//             then nobody has the callback but he.
+#include <algorithm>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <gort/cond.hpp>
+#include <gort/debug.hpp>
+#include <gort/detail/park.hpp>
+#include <gort/go.hpp>
+#include <gort/mutex.hpp>
+
+#include "gc/collector.hpp"
+#include "gc/control.hpp"
+#include "gc/pressure.hpp"
+#include "sched/threads/helper.hpp"
+
+namespace gort::debug::detail_of {
+
+struct pressure_entry {
+  std::function<void(const memory_pressure&)> f;
+  bool gone = false;
+  const void* called_by = nullptr;  // a goroutine
+};
+
+}  // namespace gort::debug::detail_of
+
+namespace gort::managed {
+
+namespace {
+
+using entry = debug::detail_of::pressure_entry;
+
+struct callback_book {
+  mutex lock;
+  cond call_is_over;
+  std::vector<std::shared_ptr<entry>> entries;
+  bool runs = false;  // the goroutine
+};
+
+// Never destroyed: the collector outlives the program's objects.
+callback_book& the_book() {
+  static auto* made = new callback_book;
+  return *made;
+}
+detail::atomic<std::uint32_t> entry_count;  // a hint without the lock
+
+debug::memory_pressure present() noexcept {
+  const memory_use all = read_memory_use();
+  return {all.total() - all.heap + bytes_found(), memory_limit()};
+}
+
+void call(callback_book& all, entry& each, const debug::memory_pressure& what) {
+  const void* self = detail::current_g();
+  {
+    const std::lock_guard guard(all.lock);
+    if (each.gone) return;
+    each.called_by = self;
+  }
+  each.f(what);
+  const std::lock_guard guard(all.lock);
+  each.called_by = nullptr;
+  all.call_is_over.broadcast();
+}
+
+void call_all() {
+  callback_book& all = the_book();
+  const debug::memory_pressure what = present();
+  std::vector<std::shared_ptr<entry>> entries;
+  {
+    const std::lock_guard guard(all.lock);
+    entries = all.entries;
+  }
+  for (const auto& each : entries) call(all, *each, what);
+  const std::lock_guard guard(all.lock);
+  all.runs = false;
+}
+
+}  // namespace
+
+bool pressure_is_wanted() noexcept { return entry_count.load_relaxed() != 0; }
+
+void tell_of_pressure() noexcept {
+  if (!pressure_is_wanted()) return;
+  const debug::memory_pressure what = present();
+  if (what.limit_bytes == no_memory_limit || what.used_bytes < near(what.limit_bytes)) return;
+  callback_book& all = the_book();
+  {
+    const std::lock_guard guard(all.lock);
+    if (all.runs || all.entries.empty()) return;
+    all.runs = true;
+  }
+  gort::go({.stack = 0, .name = "memory pressure"}, call_all);
+}
+
+}  // namespace gort::managed
+
+namespace gort::debug {
+
+memory_pressure_handle on_memory_pressure(std::function<void(const memory_pressure&)> callback) {
+  using namespace managed;
+  auto made = std::make_shared<entry>();
+  made->f = std::move(callback);
+  if (const int error = have_collector(); error != 0)
+    throw std::system_error(error, std::generic_category(), "gort: a thread for the collector");
+  callback_book& all = the_book();
+  {
+    const std::lock_guard guard(all.lock);
+    all.entries.push_back(made);
+    entry_count.fetch_add_relaxed(1);
+  }
+  sched::expect_wakes_from_outside(true);  // a thread that allocates may bring a call about
+  ask_for_look();
+  memory_pressure_handle out;
+  out.entry_ = std::move(made);
+  return out;
+}
+
+void memory_pressure_handle::stop() noexcept {
+  using namespace managed;
+  const std::shared_ptr<entry> mine = std::move(entry_);
+  entry_.reset();
+  if (mine == nullptr) return;
+  callback_book& all = the_book();
+  const void* self = gort::detail::current_g();
+  std::unique_lock guard(all.lock);
+  std::erase(all.entries, mine);
+  mine->gone = true;
+  entry_count.fetch_sub_relaxed(1);
+  all.call_is_over.wait(guard, [&] {  // [press-2]
+    return mine->called_by == nullptr || mine->called_by == self;
+  });
+  sched::expect_wakes_from_outside(false);
+}
+
+}  // namespace gort::debug

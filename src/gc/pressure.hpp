@@ -1,0 +1,17 @@
+// Telling the program that its memory limit is near; see pressure.cpp.
+#pragma once
+
+#include <cstdint>
+
+namespace gort::managed {
+
+/// The collector, after a cycle or a look at other memory: starts the callbacks if it is time.
+void tell_of_pressure() noexcept;
+
+/// Somebody wants to be told.
+bool pressure_is_wanted() noexcept;
+
+/// Of the limit: from here on it is near.
+constexpr std::uint64_t near(std::uint64_t limit) noexcept { return limit / 100 * 90; }
+
+}  // namespace gort::managed
