@@ -135,10 +135,11 @@ std::string describe_mutex_cycles(const std::vector<mutex_cycle>& cycles);
 /// way).
 int set_gc_percent(int percent) noexcept;
 
-/// A soft limit, in bytes, on the pages of the managed heap, its tables, the stacks of goroutines
-/// and what else gort holds; 2^63 - 1, the default, is none. When it comes near, the heap is
-/// collected before GOGC says so, or though GOGC is off; what objects in use need is had all the
-/// same. Less than 0 only reads. Returns the previous value. GOMEMLIMIT sets it from outside
+/// A soft limit, in bytes, on the pages of the managed heap, its tables, the stacks of goroutines,
+/// what else gort holds and, with gort::malloc_accounting linked, what malloc has handed out; 2^63
+/// - 1, the default, is none. When it comes near, the heap is collected before GOGC says so, or
+/// though GOGC is off; what objects in use need is had all the same. Less than 0 only reads.
+/// Returns the previous value. GOMEMLIMIT sets it from outside
 /// (`900MiB`; `off`); a malformed one ends a program that links the managed heap before main(),
 /// with status 2. Takes effect at once; some microseconds for each of up to 64 stacks of each size.
 /// Any thread; does not block. Go: debug.SetMemoryLimit.
@@ -180,10 +181,12 @@ class [[nodiscard]] memory_pressure_handle {
 
 /// Calls `callback` when 90% of the memory limit or more would be in use even after a collection:
 /// for caches in memory that the limit counts, and that no collector can make smaller. It is looked
-/// for after each collection, and when a limit is set; called again after the next one if that is
-/// still so. All callbacks are called on one goroutine, one after the other, never two at a time;
-/// an exception that leaves one ends the process. Without a limit nothing is called. Starts the
-/// collector's thread. Throws std::bad_alloc, std::system_error. Any thread. Go: none.
+/// for when a limit is set, after each collection and, with gort::malloc_accounting linked,
+/// whenever malloc has handed out a 64th of the limit more (1 MiB at least); and called as often as
+/// that is so. All callbacks are called on one goroutine, one after the other, never two at a time;
+/// an exception that leaves one ends the process. Without a limit nothing is called. As long as one
+/// is in force no deadlock is reported. Starts the collector's thread. Throws std::bad_alloc,
+/// std::system_error. Any thread. Go: none.
 memory_pressure_handle on_memory_pressure(std::function<void(const memory_pressure&)> callback);
 
 }  // namespace gort::debug

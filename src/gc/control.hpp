@@ -29,7 +29,8 @@ struct memory_use {
   // As of the last look: at the end of each cycle and when a limit is set, while there is one.
   std::size_t stacks = 0;   // pages of goroutines' stacks
   std::size_t runtime = 0;  // threads' stacks, processors, records of goroutines
-  std::size_t total() const noexcept { return heap + tables + stacks + runtime; }
+  std::size_t malloc = 0;   // as of now, where gort::malloc_accounting is linked
+  std::size_t total() const noexcept { return heap + tables + stacks + runtime + malloc; }
 };
 memory_use read_memory_use() noexcept;
 

@@ -113,11 +113,11 @@ void want(std::uint32_t number) noexcept {
   os::futex_wake(asked.bell.address(), 1);
 }
 
+// After a cycle, and when it was asked for.
 void look_around() noexcept {
-  look_at_other_memory();
-  collect_if_due();
   give_back_over_limit();
   tell_of_pressure();
+  watch_malloc();
 }
 
 // Idle: it gives pages back by and by; then it sleeps for good, or until a cycle is due that comes
@@ -135,8 +135,7 @@ void collector_main() {
         asked.done.store_relaxed(asked.begun.load_relaxed());
       }
       wake_waiters();
-      give_back_over_limit();
-      tell_of_pressure();
+      look_around();
       scavenging_is_due();
       ended_ns = os::monotonic_ns();
       (void)scavenge_some(ended_ns);
@@ -144,6 +143,8 @@ void collector_main() {
     }
     // Acquire-release, as in ask_for_look() [cycle-3].
     if (asked.look.exchange_acq_rel(0) != 0) {
+      look_at_other_memory();
+      collect_if_due();
       look_around();
       continue;
     }

@@ -116,6 +116,10 @@ void set_lines_locked() noexcept {
   const std::size_t runway = last + last / 4;
   control.by_percent.set(found, runway, goal_by_percent(found));
   control.by_limit.set(found, runway, goal_by_limit(found));
+  const std::uint64_t limit = memory_limit();
+  now.malloc_bytes_max.store_relaxed(limit == no_memory_limit
+                                         ? record::malloc_account::never
+                                         : record::malloc_bytes.bytes() + malloc_step(limit));
   now.trigger.store_relaxed(
       std::min(control.by_percent.trigger.load_relaxed(), control.by_limit.trigger.load_relaxed()));
 }
@@ -148,7 +152,8 @@ void set_lines() noexcept {
 pace_lines lines_for(std::size_t used) noexcept {
   read_environment();
   // [pace-2]; and before the first look there are no lines.
-  if (now.trigger.load_relaxed() == 0 || used >= control.by_limit.trigger.load_relaxed()) {
+  if (now.trigger.load_relaxed() == 0 || used >= control.by_limit.trigger.load_relaxed() ||
+      record::malloc_bytes.bytes() >= now.malloc_bytes_max.load_relaxed()) {
     // Who finds it locked takes what stands.
     if (control.lock.try_lock()) {
       set_lines_locked();
@@ -223,6 +228,7 @@ memory_use read_memory_use() noexcept {
   out.tables = pages.tables + root_table_bytes() + grey_bytes() + cache_bytes();
   out.stacks = control.stacks.load_relaxed();
   out.runtime = control.runtime.load_relaxed();
+  out.malloc = static_cast<std::size_t>(record::malloc_bytes.bytes());
   return out;
 }
 

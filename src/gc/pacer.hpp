@@ -15,10 +15,13 @@
 //            line of the limit's reckons anew before he believes it.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
 #include <gort/detail/atomic.hpp>
+
+#include "record/malloc_account.hpp"
 
 namespace gort::managed {
 
@@ -34,13 +37,23 @@ struct pace {
   detail::atomic<std::size_t> found;       // bytes the last marking found
   detail::atomic<std::size_t> handed_out;  // since
   detail::atomic<std::size_t> trigger;     // the lower one; 0 before the first look
+  // When malloc has handed out so much, the limit's lines are set anew; there is no such point
+  // without a limit.
+  detail::atomic<std::int64_t> malloc_bytes_max{INT64_MAX};
 };
 extern pace now;
+
+/// What may be malloced before it is worth a look.
+constexpr std::int64_t malloc_step(std::uint64_t limit) noexcept {
+  constexpr std::int64_t least = std::int64_t{1} << 20;
+  return std::max(least, static_cast<std::int64_t>(limit / 64));
+}
 
 /// Counts what was handed out. True: lines_for() says what is due.
 [[gnu::always_inline]] inline bool hand_out(std::size_t bytes, std::size_t& used) noexcept {
   used = now.handed_out.fetch_add_relaxed(bytes) + bytes + now.found.load_relaxed();
-  return used >= now.trigger.load_relaxed();
+  return used >= now.trigger.load_relaxed() ||
+         record::malloc_bytes.bytes() >= now.malloc_bytes_max.load_relaxed();
 }
 
 /// What is due when so much is in use. Not inside gort.

@@ -29,7 +29,9 @@
 
 #include "gc/collector.hpp"
 #include "gc/control.hpp"
+#include "gc/pacer.hpp"
 #include "gc/pressure.hpp"
+#include "record/malloc_account.hpp"
 #include "sched/threads/helper.hpp"
 
 namespace gort::debug::detail_of {
@@ -46,28 +48,28 @@ namespace gort::managed {
 
 namespace {
 
-using entry = debug::detail_of::pressure_entry;
+using told_one = debug::detail_of::pressure_entry;
 
 struct callback_book {
   mutex lock;
   cond call_is_over;
-  std::vector<std::shared_ptr<entry>> entries;
+  std::vector<std::shared_ptr<told_one>> entries;
   bool runs = false;  // the goroutine
 };
 
 // Never destroyed: the collector outlives the program's objects.
-callback_book& the_book() {
+callback_book& the_callbacks() {
   static auto* made = new callback_book;
   return *made;
 }
-detail::atomic<std::uint32_t> entry_count;  // a hint without the lock
+detail::atomic<std::uint32_t> callback_count;  // a hint without the lock
 
-debug::memory_pressure present() noexcept {
+debug::memory_pressure pressure_now() noexcept {
   const memory_use all = read_memory_use();
   return {all.total() - all.heap + bytes_found(), memory_limit()};
 }
 
-void call(callback_book& all, entry& each, const debug::memory_pressure& what) {
+void call_one(callback_book& all, told_one& each, const debug::memory_pressure& what) {
   const void* self = detail::current_g();
   {
     const std::lock_guard guard(all.lock);
@@ -80,34 +82,51 @@ void call(callback_book& all, entry& each, const debug::memory_pressure& what) {
   all.call_is_over.broadcast();
 }
 
-void call_all() {
-  callback_book& all = the_book();
-  const debug::memory_pressure what = present();
-  std::vector<std::shared_ptr<entry>> entries;
+void call_each() {
+  callback_book& all = the_callbacks();
+  const debug::memory_pressure what = pressure_now();
+  std::vector<std::shared_ptr<told_one>> entries;
   {
     const std::lock_guard guard(all.lock);
     entries = all.entries;
   }
-  for (const auto& each : entries) call(all, *each, what);
+  for (const auto& each : entries) call_one(all, *each, what);
+  watch_malloc();  // from where they have brought it down to
   const std::lock_guard guard(all.lock);
   all.runs = false;
 }
 
 }  // namespace
 
-bool pressure_is_wanted() noexcept { return entry_count.load_relaxed() != 0; }
+void watch_malloc() noexcept {
+  if (!record::malloc_bytes.is_counted()) return;
+  const std::uint64_t limit = memory_limit();
+  if (limit == no_memory_limit) {
+    record::malloc_bytes.set_alarm(record::malloc_account::never, ask_for_look);
+    return;
+  }
+  const memory_use all = read_memory_use();
+  const auto room_to = [](std::uint64_t line, std::uint64_t used) {
+    return static_cast<std::int64_t>(line > used ? line - used : 0);
+  };
+  // Until callbacks are due, or pages to be given back or garbage to be collected.
+  const std::int64_t room = std::min(room_to(near(limit), all.total() - all.heap + bytes_found()),
+                                     room_to(near(limit), all.total()));
+  record::malloc_bytes.set_alarm(
+      static_cast<std::int64_t>(all.malloc) + std::max(malloc_step(limit), room), ask_for_look);
+}
 
 void tell_of_pressure() noexcept {
-  if (!pressure_is_wanted()) return;
-  const debug::memory_pressure what = present();
+  if (callback_count.load_relaxed() == 0) return;
+  const debug::memory_pressure what = pressure_now();
   if (what.limit_bytes == no_memory_limit || what.used_bytes < near(what.limit_bytes)) return;
-  callback_book& all = the_book();
+  callback_book& all = the_callbacks();
   {
     const std::lock_guard guard(all.lock);
     if (all.runs || all.entries.empty()) return;
     all.runs = true;
   }
-  gort::go({.stack = 0, .name = "memory pressure"}, call_all);
+  gort::go({.stack = 0, .name = "memory pressure"}, call_each);
 }
 
 }  // namespace gort::managed
@@ -116,15 +135,15 @@ namespace gort::debug {
 
 memory_pressure_handle on_memory_pressure(std::function<void(const memory_pressure&)> callback) {
   using namespace managed;
-  auto made = std::make_shared<entry>();
+  auto made = std::make_shared<told_one>();
   made->f = std::move(callback);
   if (const int error = have_collector(); error != 0)
     throw std::system_error(error, std::generic_category(), "gort: a thread for the collector");
-  callback_book& all = the_book();
+  callback_book& all = the_callbacks();
   {
     const std::lock_guard guard(all.lock);
     all.entries.push_back(made);
-    entry_count.fetch_add_relaxed(1);
+    callback_count.fetch_add_relaxed(1);
   }
   sched::expect_wakes_from_outside(true);  // a thread that allocates may bring a call about
   ask_for_look();
@@ -135,15 +154,15 @@ memory_pressure_handle on_memory_pressure(std::function<void(const memory_pressu
 
 void memory_pressure_handle::stop() noexcept {
   using namespace managed;
-  const std::shared_ptr<entry> mine = std::move(entry_);
+  const std::shared_ptr<told_one> mine = std::move(entry_);
   entry_.reset();
   if (mine == nullptr) return;
-  callback_book& all = the_book();
+  callback_book& all = the_callbacks();
   const void* self = gort::detail::current_g();
   std::unique_lock guard(all.lock);
   std::erase(all.entries, mine);
   mine->gone = true;
-  entry_count.fetch_sub_relaxed(1);
+  callback_count.fetch_sub_relaxed(1);
   all.call_is_over.wait(guard, [&] {  // [press-2]
     return mine->called_by == nullptr || mine->called_by == self;
   });

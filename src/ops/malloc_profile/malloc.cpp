@@ -1,5 +1,6 @@
-// gort::malloc_profile: malloc and its like in front of the C library's, for the heap profile.
-// operator new is the C++ library's, which calls malloc.
+// malloc and its like in front of the C library's: for the heap profile where gort::malloc_profile
+// is linked, and counted where gort::malloc_accounting is; a program may link both. operator new is
+// the C++ library's, which calls malloc.
 //
 // Problem: each allocation and each free must know in some instructions that it is none of those
 // that are sampled; and all of this runs in the middle of anything: before main(), in the dynamic
@@ -8,6 +9,9 @@
 // Allocations: a thread counts down bytes to its next sample. Frees: a sampled block begins at a
 // page, so that nearly all others are told from it by their address alone: of the C library's
 // ordinary blocks one in 256 begins there, its large ones never do. Those are looked up.
+//
+// Counting: what malloc_usable_size() says of a block, and the word before it, when it is handed
+// out and before it is freed (account.hpp).
 //
 // Invariants
 //   [malloc-1] Nothing here allocates but by the C library's own entries, takes a lock, or enters
@@ -25,6 +29,8 @@
 #include <cstring>
 #include <span>
 
+#include "ops/malloc_profile/account.hpp"
+#include "ops/malloc_profile/linked.hpp"
 #include "os/clock.hpp"
 #include "os/memory.hpp"
 #include "record/heap.hpp"
@@ -40,15 +46,30 @@ void* __libc_memalign(std::size_t alignment, std::size_t bytes) noexcept;
 void __libc_free(void* block) noexcept;
 std::size_t malloc_usable_size(void* block) noexcept;
 
-// What makes the linker take this file.
-extern const int gort_malloc_profile_is_linked;
-const int gort_malloc_profile_is_linked = 1;
+const int gort_malloc_is_in_front = 1;
 }
 
 namespace gort::malloc_profile {
 namespace {
 
 using record::heap_events;
+
+// Known when the program is linked.
+[[gnu::always_inline]] inline bool profiles() noexcept {
+  return &gort_malloc_profile_is_linked != nullptr;
+}
+[[gnu::always_inline]] inline bool counts() noexcept {
+  return &gort_malloc_accounting_is_linked != nullptr;
+}
+
+[[gnu::always_inline]] inline std::int64_t size_of(void* block) noexcept {
+  if (block == nullptr) return 0;
+  return static_cast<std::int64_t>(malloc_usable_size(block) + sizeof(std::size_t));
+}
+[[gnu::always_inline]] inline void* counted(void* block) noexcept {
+  if (counts()) count(size_of(block));
+  return block;
+}
 
 struct countdown {
   std::int64_t bytes_left = 0;
@@ -91,6 +112,7 @@ std::int64_t draw_gap(std::int64_t rate) noexcept {
 }
 
 [[gnu::always_inline]] inline bool is_sampled(std::size_t bytes) noexcept {
+  if (!profiles()) return false;
   own.bytes_left -= static_cast<std::int64_t>(bytes);
   return own.bytes_left < 0 && begin_next(bytes);
 }
@@ -116,14 +138,15 @@ std::int64_t draw_gap(std::int64_t rate) noexcept {
 }
 
 [[gnu::always_inline]] inline bool may_be_sampled(const void* block) noexcept {
-  return reinterpret_cast<std::uintptr_t>(block) % os::page_bytes == 0 && block != nullptr;
+  return profiles() && reinterpret_cast<std::uintptr_t>(block) % os::page_bytes == 0 &&
+         block != nullptr;
 }
 
 // The C library's memalign(), which says what is wrong with an alignment.
 void* allocate_aligned(std::size_t alignment, std::size_t bytes) noexcept {
   const bool is_power = alignment != 0 && (alignment & (alignment - 1)) == 0;
-  return is_power && is_sampled(bytes) ? allocate_sampled(alignment, bytes)
-                                       : __libc_memalign(alignment, bytes);
+  return counted(is_power && is_sampled(bytes) ? allocate_sampled(alignment, bytes)
+                                               : __libc_memalign(alignment, bytes));
 }
 
 [[gnu::noinline]] void* reallocate_sampled(void* block, std::size_t bytes) noexcept {
@@ -145,25 +168,26 @@ extern "C" {
 void* malloc(std::size_t bytes) noexcept {
   using namespace gort::malloc_profile;
   if (is_sampled(bytes)) [[unlikely]]
-    return allocate_sampled(alignof(std::max_align_t), bytes);
-  return __libc_malloc(bytes);
+    return counted(allocate_sampled(alignof(std::max_align_t), bytes));
+  return counted(__libc_malloc(bytes));
 }
 
 void free(void* block) noexcept {
   using namespace gort::malloc_profile;
   if (may_be_sampled(block)) [[unlikely]]
     heap_events.remove(block);  // [malloc-2]
+  if (counts()) count(-size_of(block));
   __libc_free(block);
 }
 
-void* calloc(std::size_t count, std::size_t bytes) noexcept {
+void* calloc(std::size_t number, std::size_t bytes) noexcept {
   using namespace gort::malloc_profile;
   std::size_t all;
-  if (__builtin_mul_overflow(count, bytes, &all) || !is_sampled(all)) [[likely]]
-    return __libc_calloc(count, bytes);
+  if (__builtin_mul_overflow(number, bytes, &all) || !is_sampled(all)) [[likely]]
+    return counted(__libc_calloc(number, bytes));
   void* block = allocate_sampled(alignof(std::max_align_t), all);
   if (block != nullptr) std::memset(block, 0, all);
-  return block;
+  return counted(block);
 }
 
 void* realloc(void* block, std::size_t bytes) noexcept {
@@ -171,10 +195,13 @@ void* realloc(void* block, std::size_t bytes) noexcept {
   if (block == nullptr) return malloc(bytes);
   const bool followed = may_be_sampled(block) && heap_events.remove(block);
   const std::size_t before = followed ? malloc_usable_size(block) : 0;
+  const std::int64_t size_before = counts() ? size_of(block) : 0;
   const bool sampled = bytes != 0 && is_sampled(bytes);
   void* moved = sampled ? reallocate_sampled(block, bytes) : __libc_realloc(block, bytes);
+  const bool is_still_there = moved == nullptr && bytes != 0;
+  if (counts() && !is_still_there) count(size_of(moved) - size_before);
   // It is still there: by whoever tried, for who allocated it is forgotten.
-  if (followed && moved == nullptr && bytes != 0) note(block, before);
+  if (followed && is_still_there) note(block, before);
   return moved;
 }
 
