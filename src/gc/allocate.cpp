@@ -34,6 +34,7 @@
 #include "gc/caches.hpp"
 #include "gc/collector.hpp"
 #include "gc/poison.hpp"
+#include "gc/statistics.hpp"
 #include "os/memory.hpp"
 #include "sched/gmp/current.hpp"
 
@@ -91,6 +92,7 @@ span* make_span(kind of, unsigned size_class) noexcept {
   made->kind = of;
   made->fresh = fresh;
   made->cached.store_relaxed(1);
+  counted.spans_made.fetch_add_relaxed(1);
   for (std::size_t i = 0; i < bitmap_words; ++i)
     made->live[i].store_relaxed(mask_of(made->slots, i));
   return made;
@@ -164,6 +166,7 @@ bool next_word(bin& of, bool zero) noexcept {
     if (to.from != nullptr) to.from->fresh = false;
     const std::size_t count = take_over(all, to, of, size_class);
     if (count == 0) break;
+    to.taken_over += count;
     handed_out += count * to.slot_bytes;
   }
   to.version.store_release(version + 2);  // likewise
@@ -241,6 +244,10 @@ bool try_large(std::uintptr_t* to, std::size_t bytes, std::size_t alignment, kin
   made->kind = of;
   made->cached.store_relaxed(1);  // [alloc-1]
   made->live[0].store_relaxed(1);
+  counted.spans_made.fetch_add_relaxed(1);
+  counted.allocated_large_bytes.fetch_add_relaxed(made->slot_bytes);
+  // Release pairs with the acquire in count_heap(): who sees it freed sees this [stat-2].
+  counted.allocated_large.fetch_add_release(1);
   const std::uint64_t masks[bitmap_words] = {1};
   begin_life(*made, masks);
   tell_of_slots_taken(made->base, made->slot_bytes);

@@ -20,6 +20,7 @@ struct bin {
   std::uint32_t word = 0;   // the next
   std::uint32_t words = 0;  // 0: there is no span
   span* from = nullptr;
+  std::uint64_t taken_over = 0;           // slots, ever
   detail::atomic<std::uint64_t> version;  // [alloc-4]
   std::uint64_t masks[bitmap_words] = {};
 };
@@ -44,6 +45,27 @@ struct stores {
 };
 /// Null until somebody has allocated.
 stores* the_stores() noexcept;
+
+/// A bin at some instant since the call, whoever uses it [alloc-4]. Any thread.
+struct bin_seen {
+  span* from = nullptr;  // null: there is none
+  std::uint64_t free = 0;
+  std::uint32_t word = 0;  // the next; not 0
+  std::uint64_t taken_over = 0;
+  std::uint64_t masks[bitmap_words];
+};
+bin_seen look_at(const bin& of) noexcept;  // src/gc/sweep.cpp
+
+/// Calls f(cache) for all that there are; the shared one under its lock.
+template <class F>
+void for_each_cache(stores& all, F f) noexcept {
+  for (const detail::atomic<cache*>& each : all.caches) {
+    const cache* of = each.load_acquire();  // pairs with the release in cache_of()
+    if (of != nullptr) f(*of);
+  }
+  detail::spin_guard guard(all.shared_lock);
+  f(all.shared);
+}
 
 inline central& class_of(stores& all, const span& s) noexcept {
   const auto k = static_cast<unsigned>(s.kind);

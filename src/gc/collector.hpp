@@ -40,10 +40,12 @@ void finish_marking(void (*at_end)() noexcept) noexcept;
 void drain_alone() noexcept;
 /// For who allocates too fast: scans some grey objects, for 100 us at most. False: there is none.
 bool help_marking() noexcept;
+/// The memory that worklists have had.
+std::size_t grey_bytes() noexcept;
 
 // --- roots.cpp
 /// Calls mark_word() for each word in the table.
-void mark_roots() noexcept;
+void mark_roots() noexcept;  // adds to counted.scanned_global_bytes, as the others likewise
 // --- verify.cpp
 /// With GODEBUG=gccheckmark=1: ends the process if something was not marked that can be reached.
 void verify_marks() noexcept;
@@ -69,5 +71,11 @@ void account(std::size_t bytes) noexcept;
 void collect_in_place() noexcept;
 /// Bytes in objects that the last marking found, and handed out since.
 std::size_t bytes_in_use() noexcept;
+struct pace_seen {
+  std::size_t live_bytes;    // that the last marking found
+  std::uint64_t goal_bytes;  // 2^64 - 1: it is off
+  std::int32_t percent;      // less than 0: likewise
+};
+pace_seen look_at_pace() noexcept;
 
 }  // namespace gort::managed

@@ -29,6 +29,7 @@
 
 #include "base/env.hpp"
 #include "gc/collector.hpp"
+#include "gc/statistics.hpp"
 #include "os/clock.hpp"
 #include "os/thread.hpp"
 #include "sched/threads/helper.hpp"
@@ -52,6 +53,8 @@ struct requests {
   detail::atomic<std::uint32_t> wanted;
   detail::atomic<std::uint32_t> begun;
   detail::atomic<std::uint32_t> done;
+  std::uint32_t forced = 0;     // by the program, the last; `lock`
+  bool this_is_forced = false;  // the one that has begun; the collector's
   detail::waiter_list waiting;
   detail::atomic<std::uint32_t> bell;  // a futex: something is wanted
 };
@@ -94,12 +97,15 @@ bool read_environment() noexcept {
 }
 
 void run_cycle() noexcept {
+  cycle_log log;
+  log.begin(asked.begun.load_relaxed(), asked.this_is_forced, now.goal.load_relaxed());
   const std::size_t before = now.handed_out.load_relaxed();
   begin_marking();
   mark_endings();
   mark_roots();
   mark_stacks();
   finish_marking(weak_pointers_end);
+  log.marking_ended();
   const std::size_t at_end = now.handed_out.load_relaxed();
   forget_free_spans();
   verify_marks();
@@ -111,6 +117,7 @@ void run_cycle() noexcept {
   now.found.store_relaxed(live);
   now.handed_out.fetch_sub_relaxed(at_end);
   set_pace();
+  log.end(live);
   start_endings();
 }
 
@@ -138,6 +145,7 @@ bool begin_if_wanted() noexcept {
   const std::uint32_t begun = asked.begun.load_relaxed();
   if (static_cast<std::int32_t>(asked.wanted.load_relaxed() - begun) <= 0) return false;
   asked.begun.store_relaxed(begun + 1);
+  asked.this_is_forced = asked.forced == begun + 1;
   return true;
 }
 
@@ -203,6 +211,11 @@ std::size_t bytes_in_use() noexcept {
   return now.found.load_relaxed() + now.handed_out.load_relaxed();
 }
 
+pace_seen look_at_pace() noexcept {
+  read_environment();
+  return {now.found.load_relaxed(), now.goal.load_relaxed(), now.percent.load_relaxed()};
+}
+
 void account(std::size_t bytes) noexcept {
   read_environment();
   const std::size_t used =
@@ -252,6 +265,7 @@ void gc() {
   {
     detail::spin_guard guard(asked.lock);
     self.index = asked.begun.load_relaxed() + 1;
+    asked.forced = self.index;
     asked.waiting.push_back(&self);
   }
   want(self.index);

@@ -145,8 +145,9 @@ void for_each_span(F f) noexcept {
 /// Returns how many bytes. The collector.
 std::size_t scavenge(bool all) noexcept;
 struct page_counts {
-  std::size_t in_use = 0;  // bytes
-  std::size_t free = 0;    // not given back
+  std::size_t in_use = 0;   // bytes
+  std::size_t free = 0;     // not given back
+  std::size_t touched = 0;  // by somebody, ever: the rest of it is with the system
 };
 page_counts count_pages() noexcept;
 

@@ -15,6 +15,7 @@
 #include <algorithm>
 
 #include "gc/collector.hpp"
+#include "gc/statistics.hpp"
 #include "os/clock.hpp"
 #include "os/memory.hpp"
 #include "os/preempt.hpp"
@@ -42,11 +43,13 @@ struct shared_grey {
   chunk* list = nullptr;
   chunk* pool = nullptr;
   std::uint32_t busy = 0;
+  std::size_t scanned = 0;                  // bytes, by helpers in this cycle
+  detail::atomic<std::size_t> block_bytes;  // of chunks
 };
 
 constinit marked_heap the_heap;
 constinit marking_gate<marked_heap> the_gate(the_heap);
-constinit shared_grey shared;                      // [grey-1]
+constinit shared_grey shared;                      // [grey-1]; `scanned` likewise
 constinit detail::atomic<std::uint32_t> cycle{1};  // changed under the gate's lock
 constinit detail::atomic<std::uint32_t> much;      // there is something in the list; a hint
 
@@ -57,6 +60,7 @@ chunk* new_chunk_locked() noexcept {
   if (shared.pool == nullptr) {
     auto* block = static_cast<chunk*>(os::reserve(block_bytes));
     if (block == nullptr) sched::fatal("gort: out of memory for marking");
+    shared.block_bytes.store_relaxed(shared.block_bytes.load_relaxed() + block_bytes);
     for (std::size_t i = 0; i < block_bytes / sizeof(chunk); ++i) {
       block[i].next = shared.pool;
       shared.pool = &block[i];
@@ -128,6 +132,7 @@ class worker {
       }
       const grey next = top_->entries[--top_->count];
       scan(next.low, next.high);
+      scanned_ += next.high - next.low;
       if (until_ns < 0) continue;
       constexpr std::size_t bytes_per_look = 16 << 10;
       scanned_bytes += next.high - next.low + 64;
@@ -147,6 +152,9 @@ class worker {
     top_ = taken;
     return true;
   }
+
+  /// Bytes of objects, since the last call.
+  std::size_t take_scanned() noexcept { return std::exchange(scanned_, 0); }
 
   void give_all() noexcept {
     while (flush_candidates()) {
@@ -209,6 +217,7 @@ class worker {
   }
 
   chunk* top_ = nullptr;
+  std::size_t scanned_ = 0;
   std::size_t candidate_count_ = 0;
   std::uintptr_t candidates_[ahead] = {};
 };
@@ -266,6 +275,7 @@ void pass_barriers() noexcept {
 }  // namespace
 
 void begin_marking() noexcept {
+  (void)own.take_scanned();  // what drain_alone() has
   for_each_span([](span& each) {
     for (auto& word : each.mark) word.store_relaxed(0);
     for (auto& word : each.held) word.store_relaxed(0);
@@ -290,6 +300,7 @@ void finish_marking(void (*at_end)() noexcept) noexcept {
     os::yield_thread();  // somebody scans
   }
   if (os::fences_running_threads()) detail::managed.shading.store_relaxed(0);
+  counted.scanned_heap_bytes.store_relaxed(own.take_scanned() + std::exchange(shared.scanned, 0));
 }
 
 void drain_alone() noexcept { own.drain(-1); }
@@ -306,11 +317,22 @@ bool help_marking() noexcept {
     if (got) ++shared.busy;
   });
   if (!got) return false;
+  const std::int64_t began_ns = os::own_thread_cpu_ns();
   helper.drain(os::monotonic_ns() + help_ns);
   helper.give_all();
-  the_gate.with_lock([](bool) { --shared.busy; });
+  const auto took_ns = static_cast<std::uint64_t>(os::own_thread_cpu_ns() - began_ns);
+  counted.assist_ns.fetch_add_relaxed(took_ns);
+  const sched::m* here = sched::current_m();
+  if (here == nullptr || here->p_on_entry() == nullptr)
+    counted.assist_outside_ns.fetch_add_relaxed(took_ns);
+  the_gate.with_lock([&helper](bool) {
+    --shared.busy;
+    shared.scanned += helper.take_scanned();
+  });
   return true;
 }
+
+std::size_t grey_bytes() noexcept { return shared.block_bytes.load_relaxed(); }
 
 }  // namespace gort::managed
 

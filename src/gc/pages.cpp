@@ -230,7 +230,8 @@ std::size_t scavenge(bool all) noexcept {
 
 page_counts count_pages() noexcept {
   detail::spin_guard guard(pages_now.lock);
-  return {pages_now.in_use * page_bytes, pages_now.dirty_free * page_bytes};
+  return {pages_now.in_use * page_bytes, pages_now.dirty_free * page_bytes,
+          pages_now.frontier * page_bytes};
 }
 
 }  // namespace gort::managed
