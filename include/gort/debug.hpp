@@ -1,6 +1,7 @@
 /// Go's package runtime/debug: stacks and crash behavior.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -129,5 +130,22 @@ std::string describe_mutex_cycles(const std::vector<mutex_cycle>& cycles);
 /// debug.SetGCPercent (for which 0 is as often as possible, and which waits for a marking under
 /// way).
 int set_gc_percent(int percent) noexcept;
+
+/// The collections of the managed heap so far. Go: debug.GCStats.
+struct gc_stats {
+  using time_point = std::chrono::system_clock::time_point;
+
+  time_point last_gc;                      // when the last one ended; the epoch: there was none
+  std::int64_t num_gc = 0;                 // that have ended
+  std::chrono::nanoseconds pause_total{};  // 0: no collection stops anything
+  /// Of the last 256 at most, the newest first: 0 each.
+  std::vector<std::chrono::nanoseconds> pause;
+  std::vector<time_point> pause_end;  // when they ended
+  /// As many as the caller has made room for: the least, ..., the largest of `pause`.
+  std::vector<std::chrono::nanoseconds> pause_quantiles;
+};
+
+/// Any thread; stops nothing. Throws std::bad_alloc. Go: debug.ReadGCStats.
+void read_gc_stats(gc_stats& to);
 
 }  // namespace gort::debug
