@@ -184,6 +184,7 @@ void cycle_log::end(std::uint64_t live) noexcept {
   }
   if (forced) statistics::add(counted.forced_cycles, 1);
   statistics::add(counted.cycles, 1);
+  print_cycle(*this);
 }
 
 }  // namespace gort::managed

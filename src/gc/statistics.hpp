@@ -71,4 +71,7 @@ struct cycle_log {
   std::uint64_t bytes_at_begin = 0, bytes_at_mark_end = 0, live_bytes = 0;
 };
 
+/// GODEBUG=gctrace=1, after the end of the cycle (gc_trace.cpp).
+void print_cycle(const cycle_log& of) noexcept;
+
 }  // namespace gort::managed
