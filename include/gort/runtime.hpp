@@ -66,10 +66,10 @@ void set_block_profile_rate(std::int64_t rate_ns);
 /// Any thread. Go: runtime.SetMutexProfileFraction.
 int set_mutex_profile_fraction(int rate);
 
-/// Of malloc and operator new, in programs that link gort::malloc_profile, one block is sampled for
-/// so many bytes, on average: 512 KiB unless changed, which should be done once and early. 1: every
-/// block. 0: none. A sampled block begins at a page, so that small rates cost memory. Returns the
-/// previous rate. Any thread. Go: runtime.MemProfileRate.
+/// Of managed objects and, in programs that link gort::malloc_profile, of malloc's blocks one is
+/// sampled for so many bytes, on average: 512 KiB unless changed, which should be done once and
+/// early. 1: each. 0: none. A sampled block of malloc begins at a page, so that small rates cost
+/// memory. Returns the previous rate. Any thread. Go: runtime.MemProfileRate.
 std::int64_t set_mem_profile_rate(std::int64_t bytes);
 
 /// Collects the managed heap (<gort/gc.hpp>): a whole cycle that begins now; returns when what it

@@ -9,12 +9,14 @@
 #include <gort/detail/spin_lock.hpp>
 
 #include "gc/heap.hpp"
+#include "gc/sampling.hpp"
 #include "sched/gmp/proc.hpp"
 
 namespace gort::managed {
 
 struct bin {
   std::uint64_t free = 0;   // slots of the present word
+  std::uint64_t later = 0;  // likewise [sample-1]
   std::uintptr_t base = 0;  // the first slot of it
   std::size_t slot_bytes = 0;
   std::uint32_t word = 0;   // the next
@@ -27,6 +29,7 @@ struct bin {
 
 struct cache {
   detail::atomic<std::uint32_t> busy;  // [alloc-1]; written by its P's holder
+  sampler samples;
   bin bins[kind_count][class_count];
 };
 
@@ -48,8 +51,8 @@ stores* the_stores() noexcept;
 
 /// A bin at some instant since the call, whoever uses it [alloc-4]. Any thread.
 struct bin_seen {
-  span* from = nullptr;  // null: there is none
-  std::uint64_t free = 0;
+  span* from = nullptr;    // null: there is none
+  std::uint64_t free = 0;  // with `later`
   std::uint32_t word = 0;  // the next; not 0
   std::uint64_t taken_over = 0;
   std::uint64_t masks[bitmap_words];

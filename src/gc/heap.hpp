@@ -50,9 +50,10 @@ struct alignas(64) span {
   detail::atomic<std::uint32_t> sweep_cycle;
   std::uint8_t size_class = 0;
   managed::kind kind = managed::kind::plain;
-  detail::atomic<std::uint8_t> cached;  // written under the lock of its class [span-3]
-  bool fresh = false;                   // its memory is zero as far as nobody has had it
-  span* next = nullptr;                 // in the list of its class; its lock
+  detail::atomic<std::uint8_t> cached;    // written under the lock of its class [span-3]
+  bool fresh = false;                     // its memory is zero as far as nobody has had it
+  detail::atomic<std::uint32_t> sampled;  // objects of it that the heap profile follows [sample-2]
+  span* next = nullptr;                   // in the list of its class; its lock
   detail::atomic<std::uint64_t> live[bitmap_words];
   detail::atomic<std::uint64_t> mark[bitmap_words];
   detail::atomic<std::uint64_t> held[bitmap_words];  // written by the collector [span-5]

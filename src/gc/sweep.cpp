@@ -32,7 +32,8 @@ namespace {
 // Its owner may be using it [alloc-4].
 GORT_UNSANITIZED [[gnu::noinline]] void copy_bin(const bin& of, bin_seen& to) noexcept {
   to.from = __atomic_load_n(&of.from, __ATOMIC_RELAXED);
-  to.free = __atomic_load_n(&of.free, __ATOMIC_RELAXED);
+  to.free =
+      __atomic_load_n(&of.free, __ATOMIC_RELAXED) | __atomic_load_n(&of.later, __ATOMIC_RELAXED);
   to.word = __atomic_load_n(&of.word, __ATOMIC_RELAXED);
   to.taken_over = __atomic_load_n(&of.taken_over, __ATOMIC_RELAXED);
   for (std::size_t i = 0; i < bitmap_words; ++i)
@@ -113,6 +114,8 @@ swept sweep_span(span& each, std::uint32_t cycle) noexcept {
     const std::uint64_t keep = live & (each.mark[i].load_relaxed() | each.held[i].load_relaxed());
     left += static_cast<std::uint32_t>(std::popcount(keep));
     out.freed += static_cast<std::size_t>(std::popcount(live ^ keep));
+    if (each.sampled.load_relaxed() != 0)
+      forget_sampled(each, static_cast<std::uint32_t>(i), live ^ keep);
     each.live[i].store_release(keep);  // pairs with the acquire in holds()
     if constexpr (freed_slots_are_told) {
       for (std::uint64_t dead = live ^ keep; dead != 0; dead &= dead - 1) {

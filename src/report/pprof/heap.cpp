@@ -14,6 +14,7 @@
 
 #include "os/process_facts.hpp"
 #include "record/heap.hpp"
+#include "record/managed_heap.hpp"
 #include "report/pprof/sampled.hpp"
 #include "report/pprof/text.hpp"
 
@@ -33,9 +34,10 @@ bool is_allocator(const report::source_place& place) {
   name = name.substr(0, name.find('.'));
   constexpr std::string_view whole[] = {"malloc",        "calloc",         "realloc", "memalign",
                                         "aligned_alloc", "posix_memalign", "valloc",  "pvalloc"};
-  constexpr std::string_view beginnings[] = {"operator new",
-                                             "gort::malloc_profile::", "std::allocator<",
-                                             "std::__new_allocator<", "__gnu_cxx::new_allocator<"};
+  constexpr std::string_view beginnings[] = {
+      "operator new",          "gort::malloc_profile::",    "std::allocator<",
+      "std::__new_allocator<", "__gnu_cxx::new_allocator<", "gort::managed::",
+      "gort::gc::make<",       "gort::gc::make_array<",     "gort::gc::allocator<"};
   return std::ranges::find(whole, name) != std::end(whole) ||
          std::ranges::any_of(beginnings, [&](auto each) { return name.starts_with(each); });
 }
@@ -139,6 +141,11 @@ void append_mem_stats(std::string& to) {
 }
 
 }  // namespace
+
+void prepare_heap() {
+  if (const record::managed_heap* heap = record::the_managed_heap(); heap != nullptr)
+    heap->collect_if_used();
+}
 
 std::int64_t heap_count() {
   std::int64_t count = 0;
