@@ -37,6 +37,7 @@
 #include "gc/statistics.hpp"
 #include "os/memory.hpp"
 #include "sched/gmp/current.hpp"
+#include "sched/gmp/seams.hpp"
 
 namespace gort::managed {
 
@@ -293,6 +294,12 @@ void try_large(std::uintptr_t* to, std::size_t bytes, std::size_t alignment, kin
   out.handed_out += made->slot_bytes;
 }
 
+// Before it is accounted for: `account` may wait.
+[[gnu::noinline]] void tell_trace_of_heap() noexcept {
+  const detail::inside_gort inside;
+  sched::seam::collected(record::trace_kind::heap_alloc, bytes_in_use());
+}
+
 bool try_allocate(std::uintptr_t* to, std::size_t bytes, std::size_t alignment, kind of,
                   bool zeroed) noexcept {
   const std::size_t offset =
@@ -314,8 +321,10 @@ bool try_allocate(std::uintptr_t* to, std::size_t bytes, std::size_t alignment, 
   }
   if (got.sampled && got.slot != 0) [[unlikely]]
     note_sampled(got.slot, whole);
-  if (got.handed_out != 0) [[unlikely]]
+  if (got.handed_out != 0) [[unlikely]] {
+    if (sched::seam::is_wanted(sched::seam::at::collected)) tell_trace_of_heap();
     account(got.handed_out);
+  }
   return got.slot != 0;
 }
 

@@ -96,8 +96,11 @@ bool read_environment() noexcept {
   return done;
 }
 
+void collector_main();
+
 void run_cycle() noexcept {
   cycle_log log;
+  log.code = reinterpret_cast<const void*>(collector_main);
   log.begin(asked.begun.load_relaxed(), asked.this_is_forced, now.goal.load_relaxed());
   const std::size_t before = now.handed_out.load_relaxed();
   begin_marking();

@@ -21,6 +21,7 @@
 #include "os/preempt.hpp"
 #include "os/thread.hpp"
 #include "sched/gmp/current.hpp"
+#include "sched/gmp/seams.hpp"
 
 namespace gort::managed {
 
@@ -317,6 +318,7 @@ bool help_marking() noexcept {
     if (got) ++shared.busy;
   });
   if (!got) return false;
+  sched::seam::collected(record::trace_kind::assist_begin, 0);
   const std::int64_t began_ns = os::own_thread_cpu_ns();
   helper.drain(os::monotonic_ns() + help_ns);
   helper.give_all();
@@ -325,6 +327,7 @@ bool help_marking() noexcept {
   const sched::m* here = sched::current_m();
   if (here == nullptr || here->p_on_entry() == nullptr)
     counted.assist_outside_ns.fetch_add_relaxed(took_ns);
+  sched::seam::collected(record::trace_kind::assist_end, 0);
   the_gate.with_lock([&helper](bool) {
     --shared.busy;
     shared.scanned += helper.take_scanned();

@@ -12,6 +12,7 @@
 #include "gc/collector.hpp"
 #include "gc/limits.hpp"
 #include "gc/roots.hpp"
+#include "gc/tracing.hpp"
 #include "os/clock.hpp"
 #include "record/managed_heap.hpp"
 
@@ -163,6 +164,7 @@ void cycle_log::begin(std::uint32_t its_number, bool is_forced, std::uint64_t go
   began_cpu_ns = os::own_thread_cpu_ns();
   assist_ns = counted.assist_ns.load_relaxed();
   bytes_at_begin = count_heap().bytes();
+  trace_begin(*this);
 }
 
 void cycle_log::marking_ended() noexcept {
@@ -170,12 +172,17 @@ void cycle_log::marking_ended() noexcept {
   marked_cpu_ns = os::own_thread_cpu_ns();
   mark_cpu_ns = static_cast<std::uint64_t>(marked_cpu_ns - began_cpu_ns);
   assist_ns = counted.assist_ns.load_relaxed() - assist_ns;
-  bytes_at_mark_end = count_heap().bytes();
+  const heap_counts objects = count_heap();
+  bytes_at_mark_end = objects.bytes();
+  freed_bytes = objects.freed_bytes;
+  swept_bytes = count_pages().in_use;
   statistics::add(counted.mark_ns, mark_cpu_ns);
+  trace_marked(*this);
 }
 
 void cycle_log::end(std::uint64_t live) noexcept {
   live_bytes = live;
+  freed_bytes = count_heap().freed_bytes - freed_bytes;
   statistics::add(counted.sweep_ns,
                   static_cast<std::uint64_t>(os::own_thread_cpu_ns() - marked_cpu_ns));
   {
@@ -184,6 +191,7 @@ void cycle_log::end(std::uint64_t live) noexcept {
   }
   if (forced) statistics::add(counted.forced_cycles, 1);
   statistics::add(counted.cycles, 1);
+  trace_end(*this);
   print_cycle(*this);
 }
 

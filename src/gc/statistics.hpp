@@ -61,6 +61,7 @@ struct cycle_log {
   void marking_ended() noexcept;
   void end(std::uint64_t live) noexcept;
 
+  const void* code = nullptr;  // of the collector's thread, for its name; set before begin()
   std::uint32_t number = 0;
   bool forced = false;
   std::uint64_t goal_bytes = 0;
@@ -69,6 +70,8 @@ struct cycle_log {
   std::uint64_t mark_cpu_ns = 0;
   std::uint64_t assist_ns = 0;  // before marking_ended(): of all cycles before
   std::uint64_t bytes_at_begin = 0, bytes_at_mark_end = 0, live_bytes = 0;
+  std::uint64_t swept_bytes = 0;  // of spans, at the end of the marking
+  std::uint64_t freed_bytes = 0;  // until then, of all cycles before
 };
 
 /// GODEBUG=gctrace=1, after the end of the cycle (gc_trace.cpp).
