@@ -272,7 +272,7 @@ void gc() {
     asked.waiting.push_back(&self);
   }
   want(self.index);
-  detail::park(detail::wait_reason::finalizer_wait);
+  detail::park(detail::wait_reason::gc_cycle);
   sched::expect_wakes_from_outside(false);
 }
 

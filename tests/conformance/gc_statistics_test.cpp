@@ -3,6 +3,7 @@
 #include <limits>
 #include <memory>
 #include <span>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -178,6 +179,31 @@ struct node {
   gc::ptr<node> next;
   char rest[56] = {};
 };
+
+TEST(gc_dumps, say_who_waits_for_a_collection) {
+  with_procs(2, [] {
+    auto big = gc::make<node>();
+    for (int i = 0; i < 100'000; ++i) {
+      auto longer = gc::make<node>();
+      longer->next = std::move(big);
+      big = std::move(longer);
+    }
+    detail::atomic<bool> seen;
+    wait_group all;
+    all.go([&] {
+      while (!seen.load_relaxed()) runtime::gc();
+    });
+    std::vector<char> text(1 << 20);
+    while (!seen.load_relaxed()) {
+      const std::size_t used = runtime::stack(text, true);
+      const std::string_view dump(text.data(), used);
+      EXPECT_EQ(dump.find("[finalizer wait"), dump.npos);
+      if (dump.find("[wait for GC cycle]") != dump.npos) seen.store_relaxed(true);
+    }
+    all.wait();
+    runtime::keep_alive(big);
+  });
+}
 
 TEST(gc_statistics, what_a_marking_has_scanned) {
   with_procs(2, [] {

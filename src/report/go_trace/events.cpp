@@ -29,6 +29,7 @@ std::string_view block_reason(std::uint8_t detail) noexcept {
     case wait_reason::sync_rw_mutex_lock:
     case wait_reason::sync_wait_group_wait: return "sync";
     case wait_reason::finalizer_wait: return "system goroutine wait";
+    case wait_reason::gc_cycle: return "wait until GC ends";
     case wait_reason::preempted: return "preempted";
     case wait_reason::none: break;
   }
