@@ -29,6 +29,7 @@
 
 #include "base/env.hpp"
 #include "gc/collector.hpp"
+#include "gc/sampling.hpp"
 #include "gc/statistics.hpp"
 #include "os/clock.hpp"
 #include "os/thread.hpp"
@@ -113,6 +114,7 @@ void run_cycle() noexcept {
   forget_free_spans();
   verify_marks();
   find_the_dead();
+  trace_frees();
   const std::uint32_t cycle = sweep_cycle();
   std::size_t live = 0;
   for_each_span([&](span& each) { live += sweep_span(each, cycle).live_bytes; });

@@ -60,6 +60,7 @@ bool samples_large(std::size_t bytes) noexcept {
   const std::span frames(pcs, found.frames);
   heap_events.add(reinterpret_cast<const void*>(slot), bytes, frames,
                   sched::labels_of_own(own.whose));
+  trace_allocation(slot, bytes);
 }
 
 void forget_sampled(span& of, std::uint32_t word, std::uint64_t dead) noexcept {

@@ -48,4 +48,11 @@ void note_sampled(std::uintptr_t slot, std::size_t bytes) noexcept;
 /// collector, under the lock of the span's class.
 void forget_sampled(span& of, std::uint32_t word, std::uint64_t dead) noexcept;
 
+// --- alloc_trace.cpp: GODEBUG=allocfreetrace=1
+/// Prints that the calling thread has allocated it, with its stack.
+void trace_allocation(std::uintptr_t slot, std::size_t bytes) noexcept;
+/// Prints what the sweep is about to free, with the collector's stack. The collector, when the dead
+/// are known.
+void trace_frees() noexcept;
+
 }  // namespace gort::managed
