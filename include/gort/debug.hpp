@@ -1,6 +1,7 @@
 /// Go's package runtime/debug: stacks and crash behavior.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -188,5 +189,22 @@ class [[nodiscard]] memory_pressure_handle {
 /// is in force no deadlock is reported. Starts the collector's thread. Throws std::bad_alloc,
 /// std::system_error. Any thread. Go: none.
 memory_pressure_handle on_memory_pressure(std::function<void(const memory_pressure&)> callback);
+
+/// The collections of the managed heap so far. Go: debug.GCStats.
+struct gc_stats {
+  using time_point = std::chrono::system_clock::time_point;
+
+  time_point last_gc;                      // when the last one ended; the epoch: there was none
+  std::int64_t num_gc = 0;                 // that have ended
+  std::chrono::nanoseconds pause_total{};  // 0: no collection stops anything
+  /// Of the last 256 at most, the newest first: 0 each.
+  std::vector<std::chrono::nanoseconds> pause;
+  std::vector<time_point> pause_end;  // when they ended
+  /// As many as the caller has made room for: the least, ..., the largest of `pause`.
+  std::vector<std::chrono::nanoseconds> pause_quantiles;
+};
+
+/// Any thread; stops nothing. Throws std::bad_alloc. Go: debug.ReadGCStats.
+void read_gc_stats(gc_stats& to);
 
 }  // namespace gort::debug

@@ -1,10 +1,12 @@
 /// The knobs and facts of Go's package runtime.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 namespace gort::runtime {
 
@@ -64,10 +66,10 @@ void set_block_profile_rate(std::int64_t rate_ns);
 /// Any thread. Go: runtime.SetMutexProfileFraction.
 int set_mutex_profile_fraction(int rate);
 
-/// Of malloc and operator new, in programs that link gort::malloc_profile, one block is sampled for
-/// so many bytes, on average: 512 KiB unless changed, which should be done once and early. 1: every
-/// block. 0: none. A sampled block begins at a page, so that small rates cost memory. Returns the
-/// previous rate. Any thread. Go: runtime.MemProfileRate.
+/// Of managed objects and, in programs that link gort::malloc_profile, of malloc's blocks one is
+/// sampled for so many bytes, on average: 512 KiB unless changed, which should be done once and
+/// early. 1: each. 0: none. A sampled block of malloc begins at a page, so that small rates cost
+/// memory. Returns the previous rate. Any thread. Go: runtime.MemProfileRate.
 std::int64_t set_mem_profile_rate(std::int64_t bytes);
 
 /// Collects the managed heap (<gort/gc.hpp>): a whole cycle that begins now; returns when what it
@@ -97,35 +99,58 @@ bool set_timer_profile(bool on) noexcept;
 /// "sockets" while they are open. Any thread. Go: none.
 bool set_socket_profile(bool on) noexcept;
 
-/// Memory, in bytes unless the name says otherwise, as far as there is such a thing: what concerns
-/// garbage collection is 0. Of the metrics that these are sums of: docs/metrics.md. Go:
-/// runtime.MemStats.
+/// Memory, in bytes unless the name says otherwise. The heap is the managed one (<gort/gc.hpp>) and
+/// malloc's; what is counted object by object, and all that concerns collections, is of the managed
+/// one alone: to count malloc's would cost each malloc. Of the metrics that these are sums of:
+/// docs/metrics.md. Go: runtime.MemStats; of its fields those are left out that have no meaning
+/// here: Lookups, BuckHashSys, DebugGC.
 struct mem_stats {
-  std::uint64_t alloc = 0;  // what malloc has handed out
-  std::uint64_t total_alloc = 0;
-  std::uint64_t sys = 0;  // all that follows
-  std::uint64_t mallocs = 0;
-  std::uint64_t frees = 0;
-  std::uint64_t heap_alloc = 0;
-  std::uint64_t heap_sys = 0;
-  std::uint64_t heap_idle = 0;  // what malloc holds besides
-  std::uint64_t heap_inuse = 0;
-  std::uint64_t heap_released = 0;
-  std::uint64_t heap_objects = 0;
-  std::uint64_t stack_inuse = 0;
-  std::uint64_t stack_sys = 0;
-  std::uint64_t mcache_inuse = 0;  // processors
-  std::uint64_t mcache_sys = 0;
-  std::uint64_t other_sys = 0;
-  std::uint64_t next_gc = 0;
-  std::uint64_t last_gc = 0;  // nanoseconds since 1970
-  std::uint64_t pause_total_ns = 0;
-  std::uint32_t num_gc = 0;
+  std::uint64_t alloc = 0;        // what malloc has handed out, and managed objects not swept
+  std::uint64_t total_alloc = 0;  // managed, ever
+  std::uint64_t sys = 0;          // all that says `sys`
+  std::uint64_t mallocs = 0;      // managed objects, ever
+  std::uint64_t frees = 0;        // of those
+  std::uint64_t heap_alloc = 0;   // alloc
+  std::uint64_t heap_sys = 0;     // heap_inuse, heap_idle
+  std::uint64_t heap_idle = 0;    // what malloc holds besides, and pages that no span has
+  std::uint64_t heap_inuse = 0;   // alloc, and what is free in spans
+  std::uint64_t heap_released =
+      0;                           // of heap_idle, what the system has back (malloc's is not known)
+  std::uint64_t heap_objects = 0;  // managed: mallocs - frees
+  std::uint64_t stack_inuse = 0;   // pages of goroutines' stacks, free ones too
+  std::uint64_t stack_sys = 0;     // stack_inuse, and the stacks of the runtime's threads
+  std::uint64_t mspan_inuse = 0;   // the managed heap's records of its spans
+  std::uint64_t mspan_sys = 0;     // the same
+  std::uint64_t mcache_inuse = 0;  // processors, their queues and caches
+  std::uint64_t mcache_sys = 0;    // the same
+  std::uint64_t gc_sys = 0;        // the collector's tables and worklists
+  std::uint64_t other_sys = 0;     // records of goroutines that have not started, and of threads
+  std::uint64_t next_gc = 0;       // the goal: the next collection is to end before so much
+  std::uint64_t last_gc = 0;       // when the last one ended, in nanoseconds since 1970; 0: none
+  std::uint64_t pause_total_ns = 0;  // 0: no collection stops anything
+  /// Of the last 256 collections, that with number n in place (n + 255) % 256, as Go has it: 0; and
+  /// when they ended.
+  std::array<std::uint64_t, 256> pause_ns{};
+  std::array<std::uint64_t, 256> pause_end{};
+  std::uint32_t num_gc = 0;         // collections that have ended
+  std::uint32_t num_forced_gc = 0;  // of those, for gc()
+  /// Of the CPU time that there was to use since the start, the collector's and its helpers' share.
+  double gc_cpu_fraction = 0;
+  bool enable_gc = true;
+
+  struct of_size {
+    std::uint32_t size = 0;  // of a slot
+    std::uint64_t mallocs = 0;
+    std::uint64_t frees = 0;
+  };
+  /// Managed objects up to 32 KiB, by the size of their slots, ascending. Empty in a program that
+  /// does not use the managed heap.
+  std::vector<of_size> by_size;
 };
 
 /// Stops the world, and looks at up to 4096 stacks of each size meanwhile, a microsecond each: for
-/// numbers of one instant. metrics::read() stops nothing. Throws std::bad_alloc. Any thread. Go:
-/// runtime.ReadMemStats.
+/// numbers of one instant. (Those of malloc and the managed heap are read just before.)
+/// metrics::read() stops nothing. Throws std::bad_alloc. Any thread. Go: runtime.ReadMemStats.
 void read_mem_stats(mem_stats& to);
 
 }  // namespace gort::runtime

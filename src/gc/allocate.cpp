@@ -33,9 +33,12 @@
 
 #include "gc/caches.hpp"
 #include "gc/collector.hpp"
+#include "gc/control.hpp"
 #include "gc/poison.hpp"
+#include "gc/statistics.hpp"
 #include "os/memory.hpp"
 #include "sched/gmp/current.hpp"
+#include "sched/gmp/seams.hpp"
 
 namespace gort::managed {
 
@@ -89,6 +92,7 @@ span* make_span(kind of, unsigned size_class) noexcept {
   made->kind = of;
   made->fresh = fresh;
   made->cached.store_relaxed(1);
+  counted.spans_made.fetch_add_relaxed(1);
   for (std::size_t i = 0; i < bitmap_words; ++i)
     made->bits[i].live.store_relaxed(mask_of(made->slots, i));
   return made;
@@ -157,17 +161,42 @@ bool next_word(bin& of, bool zero) noexcept {
   return false;
 }
 
-[[gnu::noinline]] bool refill(stores& all, bin& to, kind of, unsigned size_class,
-                              std::size_t& handed_out) noexcept {
-  // Only the owner writes it. Release pairs with the acquire in hold_free_of().
+// What an allocation has to see to when it is done.
+struct taken {
+  std::uintptr_t slot = 0;     // 0: there is no memory
+  std::size_t handed_out = 0;  // bytes that its cache got for it, if that had none left
+  bool sampled = false;
+};
+
+// False: there is no memory. `sampled`: the next slot is.
+[[gnu::noinline]] bool refill(stores& all, cache& mine, bin& to, kind of, unsigned size_class,
+                              taken& out) noexcept {
+  // Only the owner writes it. Release pairs with the acquire in look_at().
   const std::uint64_t version = to.version.load_relaxed();
   to.version.exchange_acq_rel(version + 1);
-  bool got;
-  while (!(got = next_word(to, of != kind::plain))) {
-    if (to.from != nullptr) to.from->fresh = false;
-    const std::size_t count = take_over(all, to, of, size_class);
-    if (count == 0) break;
-    handed_out += count * to.slot_bytes;
+  bool got = to.later != 0;
+  if (!got) {
+    while (!(got = next_word(to, of != kind::plain))) {
+      if (to.from != nullptr) to.from->fresh = false;
+      const std::size_t count = take_over(all, to, of, size_class);
+      if (count == 0) break;
+      to.taken_over += count;
+      out.handed_out += count * to.slot_bytes;
+    }
+    if (got) {
+      const std::uint64_t whole = to.free;
+      to.free = mine.samples.before_next(whole, to.slot_bytes);
+      to.later = whole ^ to.free;
+    }
+  }
+  if (got && to.free == 0) {                  // [sample-1]
+    out.sampled = mine.samples.is_current();  // or it was chosen at another rate
+    mine.samples.draw();
+    const std::uint64_t one = to.later & (~to.later + 1);
+    const std::uint64_t others = to.later ^ one;
+    const std::uint64_t next = mine.samples.before_next(others, to.slot_bytes);
+    to.free = one | next;
+    to.later = others ^ next;
   }
   to.version.store_release(version + 2);  // likewise
   return got;
@@ -181,13 +210,12 @@ bool next_word(bin& of, bool zero) noexcept {
   return at;
 }
 
-// Inside gort. 0: there is no memory. `handed_out`: what the cache got for it, if it had none left.
-std::uintptr_t take_slot(stores& all, cache& mine, kind of, unsigned size_class,
-                         std::size_t& handed_out) noexcept {
+// Inside gort.
+void take_slot(stores& all, cache& mine, kind of, unsigned size_class, taken& out) noexcept {
   bin& from = mine.bins[static_cast<unsigned>(of)][size_class];
-  if (from.free == 0 && !refill(all, from, of, size_class, handed_out)) [[unlikely]]
-    return 0;
-  return take_first(from);
+  if (from.free == 0 && !refill(all, mine, from, of, size_class, out)) [[unlikely]]
+    return;
+  out.slot = take_first(from);
 }
 
 cache* cache_of(stores& all, const sched::p& mine) noexcept {
@@ -239,11 +267,11 @@ cache* cache_of(stores& all, const sched::p& mine) noexcept {
   detail::exit_gort();
 }
 
-bool try_small(std::uintptr_t* to, kind of, unsigned size_class, std::size_t offset, bool zeroed,
-               std::size_t& handed_out) noexcept {
+void try_small(std::uintptr_t* to, kind of, unsigned size_class, std::size_t offset, bool zeroed,
+               taken& out) noexcept {
   const detail::inside_gort inside;
   stores* all = open_stores();
-  if (all == nullptr) return false;
+  if (all == nullptr) return;
   const sched::m* here = sched::current_m();
   const sched::p* held = here == nullptr ? nullptr : here->p_on_entry();
   cache* mine = held == nullptr ? nullptr : cache_of(*all, *held);
@@ -253,33 +281,41 @@ bool try_small(std::uintptr_t* to, kind of, unsigned size_class, std::size_t off
     mine = &all->shared;
   }
   mine->busy.store_relaxed(1);
-  const std::uintptr_t slot = take_slot(*all, *mine, of, size_class, handed_out);
-  if (slot != 0) {
-    if (zeroed && of == kind::plain && !mine->bins[0][size_class].from->fresh)
-      std::memset(reinterpret_cast<void*>(slot), 0, slot_bytes_of(size_class));
-    store_new(to, slot + offset);
+  take_slot(*all, *mine, of, size_class, out);
+  if (out.slot != 0) {
+    const bin& from = mine->bins[static_cast<unsigned>(of)][size_class];
+    if (out.sampled) [[unlikely]]
+      from.from->sampled.fetch_add_relaxed(1);
+    if (zeroed && of == kind::plain && !from.from->fresh)
+      std::memset(reinterpret_cast<void*>(out.slot), 0, from.slot_bytes);
+    store_new(to, out.slot + offset);
   }
   // Release pairs with the acquire in hold_cached_slots(): it is stored, and was shaded if need be.
   mine->busy.store_release(0);
   if (shared) all->shared_lock.unlock();
-  return slot != 0;
 }
 
-bool try_large(std::uintptr_t* to, std::size_t bytes, std::size_t alignment, kind of,
-               std::size_t offset, bool zeroed, std::size_t& handed_out) noexcept {
+void try_large(std::uintptr_t* to, std::size_t bytes, std::size_t alignment, kind of,
+               std::size_t offset, bool zeroed, taken& out) noexcept {
   const detail::inside_gort inside;
   stores* all = open_stores();
-  if (all == nullptr) return false;
+  if (all == nullptr) return;
   const std::size_t pages = (bytes + page_bytes - 1) / page_bytes;
   bool fresh = false;
   span* made = take_pages(pages, alignment, fresh);
-  if (made == nullptr) return false;
+  if (made == nullptr) return;
   made->slot_bytes = pages * page_bytes;
   made->slots = 1;
   made->size_class = large_class;
   made->kind = of;
   made->cached.store_relaxed(1);  // [alloc-1]
   made->bits[0].live.store_relaxed(1);
+  out.sampled = samples_large(made->slot_bytes);
+  made->sampled.store_relaxed(out.sampled ? 1 : 0);
+  counted.spans_made.fetch_add_relaxed(1);
+  counted.allocated_large_bytes.fetch_add_relaxed(made->slot_bytes);
+  // Release pairs with the acquire in count_heap(): who sees it freed sees this [stat-2].
+  counted.allocated_large.fetch_add_release(1);
   const std::uint64_t masks[bitmap_words] = {1};
   begin_life(*made, masks);
   tell_of_slots_taken(made->base, made->slot_bytes);
@@ -294,8 +330,14 @@ bool try_large(std::uintptr_t* to, std::size_t bytes, std::size_t alignment, kin
       made->cached.store_relaxed(0);
     });
   }
-  handed_out += made->slot_bytes;
-  return true;
+  out.slot = made->base;
+  out.handed_out += made->slot_bytes;
+}
+
+// Before it is accounted for: `account` may wait.
+[[gnu::noinline]] void tell_trace_of_heap() noexcept {
+  const detail::inside_gort inside;
+  sched::seam::collected(record::trace_kind::heap_alloc, bytes_in_use());
 }
 
 bool try_allocate(std::uintptr_t* to, std::size_t bytes, std::size_t alignment, kind of,
@@ -305,20 +347,25 @@ bool try_allocate(std::uintptr_t* to, std::size_t bytes, std::size_t alignment, 
   std::size_t whole = bytes + offset;
   if (alignment > 16) whole = (whole + alignment - 1) & ~(alignment - 1);
   if (whole == 0) whole = 1;
-  std::size_t handed_out = 0;
-  bool done = false;
+  taken got;
   if (whole <= small_bytes_max && alignment <= page_bytes) {
     // A slot is aligned if its size is a multiple: powers of two are classes, spans begin at pages.
     unsigned size_class = class_for(whole);
     if (alignment > 16 && slot_bytes_of(size_class) % alignment != 0)
       size_class = class_for(std::bit_ceil(whole));
-    done = try_small(to, of, size_class, offset, zeroed, handed_out);
+    try_small(to, of, size_class, offset, zeroed, got);
+    whole = slot_bytes_of(size_class);
   } else {
-    done = try_large(to, whole, alignment, of, offset, zeroed, handed_out);
+    try_large(to, whole, alignment, of, offset, zeroed, got);
+    whole = (whole + page_bytes - 1) / page_bytes * page_bytes;
   }
-  if (handed_out != 0) [[unlikely]]
-    account(handed_out);
-  return done;
+  if (got.sampled && got.slot != 0) [[unlikely]]
+    note_sampled(got.slot, whole);
+  if (got.handed_out != 0) [[unlikely]] {
+    if (sched::seam::is_wanted(sched::seam::at::collected)) tell_trace_of_heap();
+    account(got.handed_out);
+  }
+  return got.slot != 0;
 }
 
 [[gnu::noinline]] void allocate_slow(std::uintptr_t* to, std::size_t bytes, std::size_t alignment,

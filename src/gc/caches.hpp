@@ -9,24 +9,28 @@
 #include <gort/detail/spin_lock.hpp>
 
 #include "gc/heap.hpp"
+#include "gc/sampling.hpp"
 #include "sched/gmp/proc.hpp"
 
 namespace gort::managed {
 
 struct bin {
   std::uint64_t free = 0;   // slots of the present word
+  std::uint64_t later = 0;  // likewise [sample-1]
   std::uintptr_t base = 0;  // the first slot of it
   std::size_t slot_bytes = 0;
   std::uint32_t word = 0;   // the next
   std::uint32_t words = 0;  // 0: there is no span
   span* from = nullptr;
-  bool zero_each = false;  // each slot when it is taken, not all of a word when that comes up
+  bool zero_each = false;        // each slot when it is taken, not all of a word when that comes up
+  std::uint64_t taken_over = 0;  // slots, ever
   detail::atomic<std::uint64_t> version;  // [alloc-4]
   std::uint64_t masks[bitmap_words] = {};
 };
 
 struct cache {
   detail::atomic<std::uint32_t> busy;  // [alloc-1]; written by its P's holder
+  sampler samples;
   bin bins[kind_count][class_count];
 };
 
@@ -48,6 +52,27 @@ struct stores {
 stores* the_stores() noexcept;
 /// What they and the caches are, in bytes.
 std::size_t cache_bytes() noexcept;
+
+/// A bin at some instant since the call, whoever uses it [alloc-4]. Any thread.
+struct bin_seen {
+  span* from = nullptr;    // null: there is none
+  std::uint64_t free = 0;  // with `later`
+  std::uint32_t word = 0;  // the next; not 0
+  std::uint64_t taken_over = 0;
+  std::uint64_t masks[bitmap_words];
+};
+bin_seen look_at(const bin& of) noexcept;  // src/gc/sweep.cpp
+
+/// Calls f(cache) for all that there are; the shared one under its lock.
+template <class F>
+void for_each_cache(stores& all, F f) noexcept {
+  for (const detail::atomic<cache*>& each : all.caches) {
+    const cache* of = each.load_acquire();  // pairs with the release in cache_of()
+    if (of != nullptr) f(*of);
+  }
+  detail::spin_guard guard(all.shared_lock);
+  f(all.shared);
+}
 
 inline central& class_of(stores& all, const span& s) noexcept {
   const auto k = static_cast<unsigned>(s.kind);

@@ -47,7 +47,7 @@ std::int64_t helped_ns() noexcept;
 
 // --- roots.cpp
 /// Calls mark_word() for each word in the table.
-void mark_roots() noexcept;
+void mark_roots() noexcept;  // adds to counted.scanned_global_bytes, as the others likewise
 // --- verify.cpp
 /// With GODEBUG=gccheckmark=1: ends the process if something was not marked that can be reached.
 void verify_marks() noexcept;

@@ -28,7 +28,9 @@
 #include "gc/control.hpp"
 #include "gc/pacer.hpp"
 #include "gc/pressure.hpp"
+#include "gc/sampling.hpp"
 #include "gc/scavenger.hpp"
+#include "gc/statistics.hpp"
 #include "os/clock.hpp"
 #include "os/preempt.hpp"
 #include "os/thread.hpp"
@@ -43,6 +45,8 @@ struct requests {
   detail::atomic<std::uint32_t> wanted;
   detail::atomic<std::uint32_t> begun;
   detail::atomic<std::uint32_t> done;
+  std::uint32_t forced = 0;     // by the program, the last; `lock`
+  bool this_is_forced = false;  // the one that has begun; the collector's
   detail::waiter_list waiting;
   detail::atomic<std::uint32_t> look;  // [cycle-3]
   detail::atomic<std::uint32_t> bell;  // a futex: something is wanted
@@ -54,18 +58,25 @@ detail::atomic<os::thread_handle> collector;  // written once
 enum : std::uint32_t { no_thread, thread_is_made, thread_works };
 detail::atomic<std::uint32_t> thread_state{no_thread};
 
+void collector_main();
+
 void run_cycle() noexcept {
   const std::int64_t begin_cpu_ns = os::own_thread_cpu_ns();
+  cycle_log log;
+  log.code = reinterpret_cast<const void*>(collector_main);
+  log.begin(asked.begun.load_relaxed(), asked.this_is_forced, heap_goal());
   const std::size_t before = now.handed_out.load_relaxed();
   begin_marking();
   mark_endings();
   mark_roots();
   mark_stacks();
   finish_marking(weak_pointers_end);
+  log.marking_ended();
   const std::size_t at_end = now.handed_out.load_relaxed();
   forget_free_spans();
   verify_marks();
   find_the_dead();
+  trace_frees();
   const std::uint32_t cycle = sweep_cycle();
   std::size_t live = 0;
   for_each_span([&](span& each) { live += sweep_span(each, cycle).live_bytes; });
@@ -73,6 +84,7 @@ void run_cycle() noexcept {
                    .handed_out_before = at_end,
                    .in_cycle = now.handed_out.load_relaxed() - before,
                    .cpu_ns = os::own_thread_cpu_ns() - begin_cpu_ns});
+  log.end(live);
   start_endings();
 }
 
@@ -100,6 +112,7 @@ bool begin_if_wanted() noexcept {
   const std::uint32_t begun = asked.begun.load_relaxed();
   if (static_cast<std::int32_t>(asked.wanted.load_relaxed() - begun) <= 0) return false;
   asked.begun.store_relaxed(begun + 1);
+  asked.this_is_forced = asked.forced == begun + 1;
   return true;
 }
 
@@ -243,10 +256,11 @@ void gc() {
   {
     detail::spin_guard guard(asked.lock);
     self.index = asked.begun.load_relaxed() + 1;
+    asked.forced = self.index;
     asked.waiting.push_back(&self);
   }
   want(self.index);
-  detail::park(detail::wait_reason::finalizer_wait);
+  detail::park(detail::wait_reason::gc_cycle);
   sched::expect_wakes_from_outside(false);
 }
 

@@ -38,6 +38,7 @@
 #include <gort/mutex.hpp>
 
 #include "gc/collector.hpp"
+#include "gc/statistics.hpp"
 
 namespace gort::managed {
 
@@ -118,10 +119,13 @@ void run_endings() {
       next = std::move(all.due.front());
       all.due.pop_front();
     }
-    if (next.f)
-      next.f();
-    else
+    if (!next.f) {
       destroy(next.object);
+      counted.destructors_run.fetch_add_release(1);  // pairs with the acquire in read(), as below
+    } else {
+      next.f();
+      (next.object == 0 ? counted.cleanups_run : counted.finalizers_run).fetch_add_release(1);
+    }
   }
 }
 
@@ -137,8 +141,9 @@ void clear_weak_pointers(end_book& all) {
 
 void find_finalizers(end_book& all) {
   for (auto& [slot, each] : all.specials) {
-    if (each.finalizer && is_dead(slot))
-      all.due.push_back({slot, std::exchange(each.finalizer, nullptr)});
+    if (!each.finalizer || !is_dead(slot)) continue;
+    all.due.push_back({slot, std::exchange(each.finalizer, nullptr)});
+    statistics::add(counted.finalizers_queued, 1);
   }
 }
 
@@ -150,6 +155,7 @@ void find_destructors(end_book& all) {
         each, cycle,
         [](std::uintptr_t slot, void* raw) {
           static_cast<end_book*>(raw)->due.push_back({slot, {}});
+          statistics::add(counted.destructors_queued, 1);
         },
         &all);
   });
@@ -162,6 +168,7 @@ void find_cleanups(end_book& all) {
       continue;
     }
     for (cleanup& each : at->second.cleanups) all.due.push_back({0, std::move(each.f)});
+    statistics::add(counted.cleanups_queued, at->second.cleanups.size());
     at = all.specials.erase(at);
   }
 }

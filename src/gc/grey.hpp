@@ -45,6 +45,7 @@ struct shared_grey {
   chunk* list = nullptr;
   chunk* pool = nullptr;
   std::uint32_t busy = 0;
+  std::size_t scanned = 0;            // bytes, in this cycle, by others than the collector
   detail::atomic<std::size_t> bytes;  // of all chunks; read without the lock
 };
 
@@ -116,6 +117,9 @@ class worker {
     top_ = taken;
     return true;
   }
+
+  /// Bytes of objects that were found grey, since the last call: all are scanned in the end.
+  std::size_t take_scanned() noexcept { return std::exchange(scanned_, 0); }
 
   void give_all() noexcept {
     while (in_ != out_) mark_oldest<to_worklist>();
@@ -198,6 +202,7 @@ class worker {
       return;
     const bool was_white = (next.bits->mark.fetch_or_acq_rel(next.bit) & next.bit) == 0;
     if (!was_white || next.bytes == 0) return;
+    scanned_ += next.bytes;
     std::uintptr_t low = next.low;
     const std::uintptr_t high = low + next.bytes;
     if (To == to_ring && next.bytes <= small_object_bytes) low = scan(low, high);
@@ -277,6 +282,7 @@ class worker {
   chunk* top_ = nullptr;
   std::size_t in_ = 0;  // in_ - out_ entries, from out_ on
   std::size_t out_ = 0;
+  std::size_t scanned_ = 0;
   entry ring_[ring_size] = {};
 };
 

@@ -50,10 +50,11 @@ struct alignas(64) span {
   detail::atomic<std::uint32_t> sweep_cycle;
   std::uint8_t size_class = 0;
   managed::kind kind = managed::kind::plain;
-  detail::atomic<std::uint8_t> cached;  // written under the lock of its class [span-3]
-  bool fresh = false;                   // its memory is zero as far as nobody has had it
-  span* next = nullptr;                 // in the list of its class; its lock
-  struct alignas(16) slot_bits {        // of 64 slots, in one line
+  detail::atomic<std::uint8_t> cached;    // written under the lock of its class [span-3]
+  bool fresh = false;                     // its memory is zero as far as nobody has had it
+  detail::atomic<std::uint32_t> sampled;  // objects of it that the heap profile follows [sample-2]
+  span* next = nullptr;                   // in the list of its class; its lock
+  struct alignas(16) slot_bits {          // of 64 slots, in one line
     detail::atomic<std::uint64_t> live;
     detail::atomic<std::uint64_t> mark;
   };
@@ -179,7 +180,8 @@ std::size_t give_back_free(std::size_t bytes) noexcept;
 struct page_counts {
   std::size_t in_use = 0;    // bytes
   std::size_t free = 0;      // not given back
-  std::size_t tables = 0;    // about: what was touched of them
+  std::size_t tables = 0;    // about: what was touched of them, but for spans' records
+  std::size_t records = 0;   // of spans: as many as there were at a time
   std::size_t released = 0;  // free, and given back or never used
 };
 page_counts count_pages() noexcept;

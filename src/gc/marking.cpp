@@ -1,9 +1,12 @@
 // Marking from its beginning to its end: marking.hpp's protocol, over grey.hpp's worklists.
 #include "gc/collector.hpp"
 #include "gc/grey.hpp"
+#include "gc/statistics.hpp"
 #include "os/clock.hpp"
 #include "os/preempt.hpp"
 #include "os/thread.hpp"
+#include "sched/gmp/current.hpp"
+#include "sched/gmp/seams.hpp"
 
 namespace gort::managed {
 
@@ -13,7 +16,6 @@ constinit marked_heap the_heap;
 constinit marking_gate<marked_heap> the_gate(the_heap);
 constinit detail::atomic<std::uint32_t> cycle{1};  // changed under the gate's lock
 constinit worker own;                              // the collector's
-constinit detail::atomic<std::int64_t> help_cpu_ns;
 
 }  // namespace
 
@@ -25,6 +27,7 @@ void marked_heap::push_locked(std::uintptr_t address) noexcept {
     shared.list = made;
   }
   much.store_relaxed(1);
+  shared.scanned += at.in->slot_bytes;
   const std::uintptr_t low = at.in->address_of(at.slot);
   std::uintptr_t from = low;
   const std::uintptr_t high = low + at.in->slot_bytes;
@@ -66,6 +69,7 @@ void pass_barriers() noexcept {
 }  // namespace
 
 void begin_marking() noexcept {
+  (void)own.take_scanned();  // what drain_alone() has
   for_each_span([](span& each) {
     for (auto& word : each.bits) word.mark.store_relaxed(0);
     for (auto& word : each.held) word.store_relaxed(0);
@@ -90,12 +94,15 @@ void finish_marking(void (*at_end)() noexcept) noexcept {
     os::yield_thread();  // somebody scans
   }
   if (os::fences_running_threads()) detail::managed.shading.store_relaxed(0);
+  counted.scanned_heap_bytes.store_relaxed(own.take_scanned() + std::exchange(shared.scanned, 0));
 }
 
 void drain_alone() noexcept { own.drain(-1); }
 
 std::size_t grey_bytes() noexcept { return shared.bytes.load_relaxed(); }
-std::int64_t helped_ns() noexcept { return help_cpu_ns.load_relaxed(); }
+std::int64_t helped_ns() noexcept {
+  return static_cast<std::int64_t>(counted.assist_ns.load_relaxed());
+}
 
 bool help_marking() noexcept {
   if (much.load_relaxed() == 0) {
@@ -112,11 +119,20 @@ bool help_marking() noexcept {
     if (got) ++shared.busy;
   });
   if (!got) return false;
-  const std::int64_t begin_ns = os::own_thread_cpu_ns();
+  sched::seam::collected(record::trace_kind::assist_begin, 0);
+  const std::int64_t began_ns = os::own_thread_cpu_ns();
   helper.drain(os::monotonic_ns() + help_ns);
   helper.give_all();
-  the_gate.with_lock([](bool) { --shared.busy; });
-  help_cpu_ns.fetch_add_relaxed(os::own_thread_cpu_ns() - begin_ns);  // a statistic
+  const auto took_ns = static_cast<std::uint64_t>(os::own_thread_cpu_ns() - began_ns);
+  counted.assist_ns.fetch_add_relaxed(took_ns);
+  const sched::m* here = sched::current_m();
+  if (here == nullptr || here->p_on_entry() == nullptr)
+    counted.assist_outside_ns.fetch_add_relaxed(took_ns);
+  sched::seam::collected(record::trace_kind::assist_end, 0);
+  the_gate.with_lock([&helper](bool) {
+    --shared.busy;
+    shared.scanned += helper.take_scanned();
+  });
   return true;
 }
 

@@ -225,7 +225,7 @@ memory_use read_memory_use() noexcept {
   memory_use out;
   out.heap = pages.in_use + pages.free;
   out.heap_free = pages.free;
-  out.tables = pages.tables + root_table_bytes() + grey_bytes() + cache_bytes();
+  out.tables = pages.tables + pages.records + root_table_bytes() + grey_bytes() + cache_bytes();
   out.stacks = control.stacks.load_relaxed();
   out.runtime = control.runtime.load_relaxed();
   out.malloc = static_cast<std::size_t>(record::malloc_bytes.bytes());

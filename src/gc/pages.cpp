@@ -274,12 +274,11 @@ std::size_t give_back_free(std::size_t bytes) noexcept {
 
 page_counts count_pages() noexcept {
   detail::spin_guard guard(pages_now.lock);
-  // Each page that was ever used has its word and four bits; each span a record.
-  const std::size_t tables = pages_now.frontier * sizeof(*heap.first_page) +
-                             pages_now.frontier / 8 * 4 + pages_now.spans_max * sizeof(span);
+  // Each page that was ever used has its word and four bits.
+  const std::size_t tables = pages_now.frontier * sizeof(*heap.pages) + pages_now.frontier / 8 * 4;
   const std::size_t known = pages_now.in_use + pages_now.dirty_free;
   return {pages_now.in_use * page_bytes, pages_now.dirty_free * page_bytes, tables,
-          (pages_now.frontier - known) * page_bytes};
+          pages_now.spans_max * sizeof(span), (pages_now.frontier - known) * page_bytes};
 }
 
 }  // namespace gort::managed

@@ -34,6 +34,7 @@
 
 #include "gc/collector.hpp"
 #include "gc/reading_sign.hpp"
+#include "gc/statistics.hpp"
 #include "os/memory.hpp"
 #include "os/thread.hpp"
 #include "sched/gmp/current.hpp"
@@ -118,8 +119,6 @@ void read_words_of(leaf& of, std::size_t word, void (*f)(std::uintptr_t) noexcep
 
 }  // namespace
 
-std::size_t root_leaves() noexcept { return leaf_count.load_relaxed(); }
-std::size_t root_table_bytes() noexcept { return root_leaves() * sizeof(leaf); }
 
 void for_each_root(void (*f)(std::uintptr_t) noexcept) noexcept {
   // Acquire pairs with the release in make_leaf().
@@ -134,7 +133,27 @@ void for_each_root(void (*f)(std::uintptr_t) noexcept) noexcept {
   reading.end();
 }
 
-void mark_roots() noexcept { for_each_root(mark_word); }
+std::size_t root_table_bytes() noexcept {
+  std::size_t bytes = 0;
+  // Acquire pairs with the release in make_leaf().
+  for (leaf* each = first_leaf.load_acquire(); each != nullptr; each = each->next)
+    bytes += static_cast<std::size_t>(std::popcount(each->pieces.load_relaxed())) *
+             words_per_piece * sizeof(each->bits[0]);
+  return bytes;
+}
+
+namespace {
+std::size_t words_seen = 0;  // the collector's
+}
+
+void mark_roots() noexcept {
+  words_seen = 0;
+  for_each_root([](std::uintptr_t word) noexcept {
+    ++words_seen;
+    mark_word(word);
+  });
+  counted.scanned_global_bytes.store_relaxed(words_seen * sizeof(std::uintptr_t));
+}
 
 }  // namespace gort::managed
 

@@ -9,8 +9,7 @@ namespace gort::managed {
 /// Calls f(what it holds) for each word in the table.
 void for_each_root(void (*f)(std::uintptr_t held) noexcept) noexcept;
 
-/// How many leaves the table has, of 1 MiB of addresses each.
-std::size_t root_leaves() noexcept;
+/// About the memory that it has touched.
 std::size_t root_table_bytes() noexcept;
 
 }  // namespace gort::managed

@@ -22,6 +22,7 @@
 #include <algorithm>
 
 #include "gc/collector.hpp"
+#include "gc/statistics.hpp"
 #include "os/resident.hpp"
 #include "sched/gmp/g.hpp"
 #include "sched/stacks/stack_size.hpp"
@@ -49,6 +50,13 @@ GORT_UNSANITIZED [[gnu::noinline]] record_seen look_at(detail::g& of) noexcept {
   return seen;
 }
 
+std::size_t bytes_seen = 0;  // the collector's
+
+void mark_and_count(std::uintptr_t low, std::uintptr_t high) noexcept {
+  bytes_seen += high - low;
+  mark_range(low, high);
+}
+
 void mark_stack(unsigned size_class, char* low, const os::page_map& pages) noexcept {
   auto* record = sched::record_of_slot(low, size_class);
   const auto at_load = reinterpret_cast<std::uintptr_t>(low);
@@ -62,25 +70,27 @@ void mark_stack(unsigned size_class, char* low, const os::page_map& pages) noexc
   if (seen.parked) {
     const auto saved = reinterpret_cast<std::uintptr_t>(seen.saved_sp);
     if (saved >= from && saved <= high) {
-      mark_range(saved & ~std::uintptr_t{7}, high);
+      mark_and_count(saved & ~std::uintptr_t{7}, high);
       return;
     }
   }
   char* const bottom = os::page_of(reinterpret_cast<char*>(from) + os::page_bytes - 1);
   char* const lowest = pages.scan(bottom, os::page_of(record)).lowest;
   from = reinterpret_cast<std::uintptr_t>(lowest != nullptr ? lowest : os::page_of(record));
-  mark_range(from, high);
+  mark_and_count(from, high);
 }
 
 }  // namespace
 
 void mark_stacks() noexcept {
+  bytes_seen = 0;
   const os::page_map pages;
   stack::for_each(
       [](unsigned size_class, void* low, void* raw) {
         mark_stack(size_class, static_cast<char*>(low), *static_cast<const os::page_map*>(raw));
       },
       const_cast<os::page_map*>(&pages));
+  counted.scanned_stack_bytes.store_relaxed(bytes_seen);
 }
 
 }  // namespace gort::managed

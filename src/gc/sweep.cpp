@@ -11,6 +11,7 @@
 #include "gc/caches.hpp"
 #include "gc/collector.hpp"
 #include "gc/poison.hpp"
+#include "gc/statistics.hpp"
 #include "os/thread.hpp"
 
 namespace gort::managed {
@@ -28,35 +29,39 @@ void forget_free_spans() noexcept {
 
 namespace {
 
-struct bin_seen {
-  std::uint64_t version;
-  span* from;
-  std::uint64_t free;
-  std::uint32_t word;
-  std::uint64_t masks[bitmap_words];
-};
-
 // Its owner may be using it [alloc-4].
-GORT_UNSANITIZED [[gnu::noinline]] void look_at_bin(const bin& of, bin_seen& to) noexcept {
+GORT_UNSANITIZED [[gnu::noinline]] void copy_bin(const bin& of, bin_seen& to) noexcept {
   to.from = __atomic_load_n(&of.from, __ATOMIC_RELAXED);
-  to.free = __atomic_load_n(&of.free, __ATOMIC_RELAXED);
+  to.free =
+      __atomic_load_n(&of.free, __ATOMIC_RELAXED) | __atomic_load_n(&of.later, __ATOMIC_RELAXED);
   to.word = __atomic_load_n(&of.word, __ATOMIC_RELAXED);
+  to.taken_over = __atomic_load_n(&of.taken_over, __ATOMIC_RELAXED);
   for (std::size_t i = 0; i < bitmap_words; ++i)
     to.masks[i] = __atomic_load_n(&of.masks[i], __ATOMIC_ACQUIRE);
 }
 
-void hold_free_of(const bin& of) noexcept {
+}  // namespace
+
+bin_seen look_at(const bin& of) noexcept {
   bin_seen seen;
   for (;;) {
     // Acquires pair with the releases in refill().
-    seen.version = of.version.load_acquire();
-    if (seen.version % 2 == 0) {
-      look_at_bin(of, seen);
-      if (of.version.load_acquire() == seen.version) break;
+    const std::uint64_t version = of.version.load_acquire();
+    if (version % 2 == 0) {
+      copy_bin(of, seen);
+      if (of.version.load_acquire() == version) break;
     }
     os::yield_thread();
   }
-  if (seen.from == nullptr || seen.word == 0) return;
+  if (seen.word == 0) seen.from = nullptr;
+  return seen;
+}
+
+namespace {
+
+void hold_free_of(const bin& of) noexcept {
+  const bin_seen seen = look_at(of);
+  if (seen.from == nullptr) return;
   seen.from->held[seen.word - 1].store_relaxed(seen.free);
   for (std::size_t i = seen.word; i < bitmap_words; ++i)
     seen.from->held[i].store_relaxed(seen.masks[i]);
@@ -82,6 +87,20 @@ void hold_cached_slots() noexcept {
   hold(all->shared);
 }
 
+namespace {
+
+void count_freed(const span& of, std::size_t objects) noexcept {
+  if (objects == 0) return;
+  if (of.size_class == large_class) {
+    statistics::add(counted.freed_large, 1);
+    statistics::add(counted.freed_large_bytes, of.slot_bytes);
+  } else {
+    statistics::add(counted.freed[of.size_class], objects);
+  }
+}
+
+}  // namespace
+
 swept sweep_span(span& each, std::uint32_t cycle) noexcept {
   swept out;
   stores* all = the_stores();
@@ -96,6 +115,8 @@ swept sweep_span(span& each, std::uint32_t cycle) noexcept {
         live & (each.bits[i].mark.load_relaxed() | each.held[i].load_relaxed());
     left += static_cast<std::uint32_t>(std::popcount(keep));
     out.freed += static_cast<std::size_t>(std::popcount(live ^ keep));
+    if (each.sampled.load_relaxed() != 0)
+      forget_sampled(each, static_cast<std::uint32_t>(i), live ^ keep);
     each.bits[i].live.store_release(keep);  // pairs with the acquire in holds()
     if constexpr (freed_slots_are_told) {
       for (std::uint64_t dead = live ^ keep; dead != 0; dead &= dead - 1) {
@@ -106,9 +127,11 @@ swept sweep_span(span& each, std::uint32_t cycle) noexcept {
     }
   }
   out.live_bytes = left * each.slot_bytes;
+  count_freed(each, out.freed);
   if (each.cached.load_relaxed() != 0) return out;
   if (left == 0) {
     guard.release();
+    statistics::add(counted.spans_freed, 1);
     free_span(each);
   } else if (left < each.slots) {
     each.fresh = false;

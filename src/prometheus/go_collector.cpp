@@ -1,6 +1,7 @@
 // The go_* families: which of the runtime's metrics, by what names, and the old go_memstats_*,
 // which are sums of them.
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <regex>
 #include <span>
@@ -9,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include <gort/debug.hpp>
 #include <gort/metrics.hpp>
 #include <gort/prometheus.hpp>
 #include <gort/runtime.hpp>
@@ -175,13 +177,15 @@ MetricFamily family(const statistic& which, std::span<const metrics::sample> fro
 
 // --- the base
 
-MetricFamily gc_durations() {
+// No collection stops anything, so each has paused for 0 seconds.
+MetricFamily gc_durations(const debug::gc_stats& collections) {
   MetricFamily out{"go_gc_duration_seconds",
-                   "Pauses of collections, of which there has been none.",
+                   "For how long each collection has stopped the world, which none does.",
                    MetricType::Summary,
                    {}};
   ClientMetric::Summary& to = out.metric.emplace_back().summary;
   for (const double q : {0.0, 0.25, 0.5, 0.75, 1.0}) to.quantile.push_back({q, 0});
+  to.sample_count = static_cast<std::uint64_t>(collections.num_gc);
   return out;
 }
 
@@ -240,15 +244,18 @@ std::vector<MetricFamily> go_collector::Collect() const {
   metrics::read(samples);
 
   std::vector<MetricFamily> out;
-  out.push_back(gc_durations());
+  debug::gc_stats collections;
+  debug::read_gc_stats(collections);
+  out.push_back(gc_durations(collections));
   out.push_back(info());
   out.push_back(scalar("go_goroutines", "Goroutines that exist.", MetricType::Gauge,
                        static_cast<double>(runtime::num_goroutine())));
   out.push_back(scalar("go_threads", "Threads of the runtime.", MetricType::Gauge,
                        static_cast<double>(samples[threads].value.uint64())));
-  out.push_back(scalar("go_memstats_last_gc_time_seconds",
-                       "When the last collection ended, since 1970; 0: there has been none.",
-                       MetricType::Gauge, 0));
+  out.push_back(scalar(
+      "go_memstats_last_gc_time_seconds",
+      "When the last collection ended, since 1970; 0: there has been none.", MetricType::Gauge,
+      std::chrono::duration<double>(collections.last_gc.time_since_epoch()).count()));
   if (chosen_->memstats) {
     for (const statistic& each : statistics) out.push_back(family(each, samples));
   }

@@ -46,6 +46,10 @@ class heap_profile {
   };
   static amount scaled(amount sampled, std::int64_t rate_bytes) noexcept;
 
+  /// How many bytes are allocated until the next that is sampled, at a rate above 0: exponentially
+  /// distributed, so that each has the same chance. `random` is the state of xorshift64, not 0.
+  static std::int64_t draw_gap(std::uint64_t& random, std::int64_t rate_bytes) noexcept;
+
  private:
   struct place {
     detail::atomic<std::uintptr_t> block;  // 0: free

@@ -45,6 +45,17 @@ enum class trace_kind : std::uint8_t {
   p_loses,  //
   procs,    // id: GOMAXPROCS
 
+  // The managed heap. Words of the collector's: its thread.
+  gc_begin,      // id: the goroutine that stands for it; words: thread, an address in its code
+  gc_end,        // nothing is marked any more
+  sweep_begin,   //
+  sweep_end,     // words: thread, bytes looked at, bytes freed
+  gc_rest,       // it has nothing to do
+  heap_alloc,    // id: bytes; words: the collector's thread, or 0: the lane's
+  heap_goal,     // likewise
+  assist_begin,  // in the lane of its thread; id: goroutine; words: stack
+  assist_end,    //
+
   // In no lane (trace_samples.hpp). Words: stack.
   cpu_sample,  // id: the goroutine
 };

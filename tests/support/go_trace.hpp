@@ -82,6 +82,7 @@ class go_trace_reader {
     u64 is = 0, thread = none, generation = 0, sequence = 0;
     std::vector<std::pair<u64, std::string>> regions;
     std::string stw;
+    bool assists = false;
   };
   struct proc {
     u64 is = 0, thread = none, generation = 0, sequence = 0;
@@ -136,6 +137,15 @@ class go_trace_reader {
       case 25: return "nnn";
       case 26: return "sk";
       case 27: return "";
+      case 28: return "n";
+      case 29: return "nk";
+      case 30: return "n";
+      case 32: return "k";
+      case 33: return "nn";
+      case 35: return "k";
+      case 36: return "";
+      case 37: return "n";
+      case 38: return "n";
       case 40: return "nnsk";
       case 41: return "nk";
       case 42: return "nsk";
@@ -435,6 +445,7 @@ class go_trace_reader {
       case 17: {
         goroutine& g = with_running_g(e);
         if (!g.stw.empty()) fail("a goroutine ends with the world stopped");
+        if (g.assists) fail("a goroutine ends in an assist");
         const u64 id = threads_[e.thread].g;
         threads_[e.thread].g = 0;
         goroutines_.erase(id);
@@ -489,6 +500,19 @@ class go_trace_reader {
         g.stw.clear();
         return true;
       }
+      case 28:
+      case 29:
+      case 30: return gc_event(e);
+      case 32: return sweep(with_p(e).p, true);
+      case 33: return sweep(with_p(e).p, false);
+      case 35:
+        if (std::exchange(with_running_g(e).assists, true)) fail("an assist begins twice");
+        return true;
+      case 36:
+        if (!std::exchange(with_running_g(e).assists, false)) fail("an assist ends twice");
+        return true;
+      case 37:
+      case 38: with_p(e); return true;
       case 40:
         with_g(e);
         if (!tasks_.insert(a[0]).second) fail_with("task ID conflict: ", a[0]);
@@ -508,6 +532,23 @@ class go_trace_reader {
       case 44: with_g(e); return true;
       default: fail_with("type ", e.type);
     }
+  }
+
+  bool gc_event(const trace_line& e) {
+    with_running_g(e);
+    const u64 sequence = e.arguments[0];
+    if (gc_sequence_ != 0 && sequence != gc_sequence_ + 1) return false;
+    if (e.type != 29 && gc_sequence_ != 0 && !collects_) fail("a collection goes on or ends twice");
+    if (e.type == 29 && collects_) fail("a collection begins in another");
+    gc_sequence_ = sequence;
+    collects_ = e.type != 30;
+    return true;
+  }
+  bool sweep(u64 p, bool begins) {
+    const bool swept = sweeping_.contains(p);
+    if (swept == begins) fail_with("P ", p, ": a sweep begins or ends twice");
+    begins ? void(sweeping_.insert(p)) : void(sweeping_.erase(p));
+    return true;
   }
 
   bool proc_status(const trace_line& e) {
@@ -571,6 +612,9 @@ class go_trace_reader {
   std::map<u64, proc> procs_;
   std::map<u64, thread> threads_;
   std::set<u64> tasks_;
+  u64 gc_sequence_ = 0;  // 0: none yet
+  bool collects_ = false;
+  std::set<u64> sweeping_;
 };
 
 }  // namespace gort::test

@@ -22,6 +22,7 @@ enum class wait_reason : std::uint8_t {
   sync_rw_mutex_lock,
   sync_wait_group_wait,
   finalizer_wait,
+  gc_cycle,
   preempted,
 };
 
@@ -43,6 +44,7 @@ constexpr const char* wait_reason_text(wait_reason why) noexcept {
     case wait_reason::sync_rw_mutex_lock: return "sync.RWMutex.Lock";
     case wait_reason::sync_wait_group_wait: return "sync.WaitGroup.Wait";
     case wait_reason::finalizer_wait: return "finalizer wait";
+    case wait_reason::gc_cycle: return "wait for GC cycle";
     case wait_reason::preempted: return "preempted";
   }
   return "";

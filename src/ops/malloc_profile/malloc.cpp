@@ -23,7 +23,6 @@
 // Rejected: a header before each block (16 bytes for all, to find one in thousands); a filter of
 // bits by address (a cache miss for each free).
 #include <cerrno>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -77,21 +76,9 @@ struct countdown {
 };
 [[gnu::tls_model("initial-exec")]] constinit thread_local countdown own;
 
-// xorshift64: a number in (0, 1].
-double next_random(std::uint64_t& x) noexcept {
-  x ^= x << 13;
-  x ^= x >> 7;
-  x ^= x << 17;
-  constexpr unsigned unused_bits = 11;
-  return (static_cast<double>(x >> unused_bits) + 1) * 0x1p-53;
-}
-
-// Exponentially distributed: so each byte is sampled with the same probability.
 std::int64_t draw_gap(std::int64_t rate) noexcept {
   constexpr std::int64_t look_again_bytes = std::int64_t{16} << 20;
-  if (rate == 0) return look_again_bytes;
-  if (rate == 1) return 0;
-  return static_cast<std::int64_t>(-std::log(next_random(own.random)) * static_cast<double>(rate));
+  return rate == 0 ? look_again_bytes : record::heap_profile::draw_gap(own.random, rate);
 }
 
 // The countdown has ended. True: this one is sampled.

@@ -29,6 +29,7 @@ std::string_view block_reason(std::uint8_t detail) noexcept {
     case wait_reason::sync_rw_mutex_lock:
     case wait_reason::sync_wait_group_wait: return "sync";
     case wait_reason::finalizer_wait: return "system goroutine wait";
+    case wait_reason::gc_cycle: return "wait until GC ends";
     case wait_reason::preempted: return "preempted";
     case wait_reason::none: break;
   }
@@ -111,6 +112,15 @@ bool trace_model::dispatch(const trace_event& e, bool force) {
       break;
     case trace_kind::cpu_sample: cpu_sample(e.at_ns, e.thread, e.id, stack_key{e.words[0]}); break;
     case trace_kind::lost: note_loss(e); break;
+    case trace_kind::gc_begin:
+    case trace_kind::gc_end:
+    case trace_kind::sweep_begin:
+    case trace_kind::sweep_end:
+    case trace_kind::gc_rest: collect(e); break;
+    case trace_kind::heap_alloc:
+    case trace_kind::heap_goal: done = show_heap(e, force); break;
+    case trace_kind::assist_begin:
+    case trace_kind::assist_end: done = assist(e, force); break;
     case trace_kind::none:
     case trace_kind::time: break;
   }
@@ -160,6 +170,7 @@ bool trace_model::stop(const trace_event& e, bool force) {
 bool trace_model::finish(const trace_event& e, bool force) {
   if (!running_on(e.thread, e.id, force)) return false;
   if (stop_open_on_ == e.id) close_stop();
+  end_assist(e.thread, e.id);
   emit(e.thread, wire::go_destroy, {});
   threads_[e.thread].g = 0;
   goroutines_.erase(e.id);

@@ -69,6 +69,7 @@ void trace_model::next_generation(std::int64_t at_ns) {
   procs_announced_ = false;
   out_.begin_generation();
   mention_the_held();
+  restate_collecting();
 }
 
 void trace_model::end() {

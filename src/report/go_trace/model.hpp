@@ -18,6 +18,8 @@
 //   there;
 //   - what a stray does at gort (it blocks, starts a goroutine, logs): it leaves its call for that
 //     moment with a P that nobody else has, numbered from `spare_procs` on;
+//   - the managed heap's collector, which is a thread beside GOMAXPROCS: as a goroutine of its own,
+//     which begins with each cycle, on a P that nobody else has;
 //   - started by a plain thread: as Go shows a thread that comes from C (CreateSyscall).
 #pragma once
 
@@ -142,6 +144,16 @@ class trace_model {
   bool stop_world(const trace_event& e, bool force);
   void note_loss(const trace_event& e);
 
+  // --- the managed heap (collector.cpp)
+  enum class gc_phase : std::uint8_t { none, marking, marked, sweeping };
+  void collect(const trace_event& e);
+  void begin_collecting(const trace_event& e);
+  void end_collecting();
+  void restate_collecting();
+  bool show_heap(const trace_event& e, bool force);
+  bool assist(const trace_event& e, bool force);
+  void end_assist(std::uint64_t thread, std::uint64_t id);
+
   trace_file& out_;
   std::int64_t now_ns_ = 0;
   std::int64_t generation_began_ns_ = 0;
@@ -154,6 +166,11 @@ class trace_model {
   std::uint64_t proc_count_ = 0;
   bool procs_announced_ = false;
   std::uint64_t stop_open_on_ = 0;  // the goroutine that has stopped the world; 0: none
+  gc_phase collects_ = gc_phase::none;
+  std::uint64_t collector_ = 0;         // its goroutine, while it does
+  std::uint64_t collector_thread_ = 0;  // likewise
+  std::uint64_t gc_sequence_ = 0;       // of the format: for all generations
+  std::unordered_set<std::uint64_t> assisting_;
   std::uint64_t events_ = 0, lost_ = 0, repairs_ = 0;
 };
 

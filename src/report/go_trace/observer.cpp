@@ -162,6 +162,20 @@ void world_changes(const moment& at, trace_kind kind) noexcept {
 void world_stops(const moment& at) noexcept { world_changes(at, trace_kind::world_stop); }
 void world_goes_on(const moment& at) noexcept { world_changes(at, trace_kind::world_start); }
 
+// An assist counts where it takes a processor's time from a goroutine; the collector has neither.
+template <bool with_stack>
+void collected(const moment& at, trace_kind what, std::uint64_t id,
+               std::span<const std::uint64_t> words) noexcept {
+  const bool is_assist = what == trace_kind::assist_begin || what == trace_kind::assist_end;
+  const bool by_collector = !words.empty();
+  if (!by_collector && at.mine == nullptr) return;
+  if (is_assist && (id = traced_goroutine()) == 0) return;
+  if (what == trace_kind::assist_begin) return write_with<with_stack>(at, what, 0, id);
+  with_lane(at.here, [&](lane& to) {
+    to.write(at.now_ns, what, 0, id, words.data(), static_cast<unsigned>(words.size()));
+  });
+}
+
 template <bool with_stacks>
 constexpr sched::observer table() noexcept {
   sched::observer o{};
@@ -181,6 +195,7 @@ constexpr sched::observer table() noexcept {
   o.procs_changed = procs_changed;
   o.world_stops = world_stops;
   o.world_goes_on = world_goes_on;
+  o.collected = collected<with_stacks>;
   return o;
 }
 

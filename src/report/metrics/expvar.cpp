@@ -1,8 +1,11 @@
 // gort::expvar: what is published, and Go's text of it.
 #include <algorithm>
+#include <charconv>
 #include <cstdint>
 #include <functional>
+#include <iterator>
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -12,9 +15,7 @@
 #include <gort/mutex.hpp>
 
 #include "os/text_file.hpp"
-#include "record/size_classes.hpp"
 #include "report/metrics/mem_stats.hpp"
-#include "report/metrics/memory.hpp"
 #include "sched/gmp/current.hpp"
 
 namespace gort::expvar {
@@ -35,9 +36,14 @@ std::string command_line() {
   return out + "]";
 }
 
+std::string decimal(double value) {
+  char digits[32];
+  return {digits, std::to_chars(digits, std::end(digits), value, std::chars_format::fixed, 9).ptr};
+}
+
 // As encoding/json writes Go's struct.
 std::string memory_statistics() {
-  const runtime::mem_stats m = report::mem_stats_of(report::read_memory());
+  const runtime::mem_stats m = report::current_mem_stats();
   const std::pair<std::string_view, std::uint64_t> fields[] = {
       {"Alloc", m.alloc},
       {"TotalAlloc", m.total_alloc},
@@ -53,12 +59,12 @@ std::string memory_statistics() {
       {"HeapObjects", m.heap_objects},
       {"StackInuse", m.stack_inuse},
       {"StackSys", m.stack_sys},
-      {"MSpanInuse", 0},
-      {"MSpanSys", 0},
+      {"MSpanInuse", m.mspan_inuse},
+      {"MSpanSys", m.mspan_sys},
       {"MCacheInuse", m.mcache_inuse},
       {"MCacheSys", m.mcache_sys},
       {"BuckHashSys", 0},
-      {"GCSys", 0},
+      {"GCSys", m.gc_sys},
       {"OtherSys", m.other_sys},
       {"NextGC", m.next_gc},
       {"LastGC", m.last_gc},
@@ -67,17 +73,28 @@ std::string memory_statistics() {
   std::string out = "{";
   for (const auto& [name, value] : fields)
     ((out += '"') += name) += "\":" + std::to_string(value) + ",";
-  constexpr int pauses_kept = 256;
-  std::string zeros = "0";
-  for (int i = 1; i < pauses_kept; ++i) zeros += ",0";
-  out += "\"PauseNs\":[" + zeros + "],\"PauseEnd\":[" + zeros + "]";
-  out += ",\"NumGC\":" + std::to_string(m.num_gc);
-  out += ",\"NumForcedGC\":0,\"GCCPUFraction\":0,\"EnableGC\":true,\"DebugGC\":false";
-  constexpr std::size_t sizes = 61;  // of Go's size classes those that its struct has room for
-  out += ",\"BySize\":[{\"Size\":0,\"Mallocs\":0,\"Frees\":0}";
-  for (std::size_t i = 1; i < sizes; ++i)
-    out += ",{\"Size\":" + std::to_string(static_cast<int>(record::size_bounds[i]) - 1) +
-           ",\"Mallocs\":0,\"Frees\":0}";
+  const auto list = [&](std::string_view name, std::span<const std::uint64_t> values) {
+    ((out += '"') += name) += "\":[";
+    for (std::size_t i = 0; i < values.size(); ++i)
+      (out += i == 0 ? "" : ",") += std::to_string(values[i]);
+    out += "],";
+  };
+  list("PauseNs", m.pause_ns);
+  list("PauseEnd", m.pause_end);
+  out += "\"NumGC\":" + std::to_string(m.num_gc);
+  out += ",\"NumForcedGC\":" + std::to_string(m.num_forced_gc);
+  out += ",\"GCCPUFraction\":" + decimal(m.gc_cpu_fraction);
+  out += ",\"EnableGC\":true,\"DebugGC\":false";
+  // Go's struct has room for so many sizes, of which the first is 0. Those of ours are fewer.
+  constexpr std::size_t sizes = 61;
+  out += ",\"BySize\":[";
+  for (std::size_t i = 0; i < sizes; ++i) {
+    const runtime::mem_stats::of_size each =
+        i != 0 && i <= m.by_size.size() ? m.by_size[i - 1] : runtime::mem_stats::of_size{};
+    out += (i == 0 ? "{\"Size\":" : ",{\"Size\":") + std::to_string(each.size) +
+           ",\"Mallocs\":" + std::to_string(each.mallocs) +
+           ",\"Frees\":" + std::to_string(each.frees) + "}";
+  }
   return out + "]}";
 }
 

@@ -7,6 +7,8 @@
 
 #include <gort/debug.hpp>
 
+#include "record/managed_heap.hpp"
+#include "report/metrics/cpu_classes.hpp"
 #include "report/metrics/memory.hpp"
 #include "sched/gmp/census.hpp"
 
@@ -15,13 +17,16 @@ namespace gort::report {
 class gathered {
  public:
   const memory_facts& memory() {
-    return once(memory_, [] { return read_memory(); });
+    return once(memory_, [this] { return read_memory(managed()); });
   }
   const sched::census& goroutines() {
     return once(goroutines_, [] { return sched::take_census(); });
   }
-  const sched::cpu_time& cpu() {
-    return once(cpu_, [] { return sched::read_cpu_time(); });
+  const cpu_classes& cpu() {
+    return once(cpu_, [this] { return read_cpu_classes(managed()); });
+  }
+  const record::managed_facts& managed() {
+    return once(managed_, [] { return record::read_managed_heap(); });
   }
   const debug::stack_counts& stacks() {
     return once(stacks_, [] { return debug::read_stack_counts(); });
@@ -36,7 +41,8 @@ class gathered {
 
   std::optional<memory_facts> memory_;
   std::optional<sched::census> goroutines_;
-  std::optional<sched::cpu_time> cpu_;
+  std::optional<cpu_classes> cpu_;
+  std::optional<record::managed_facts> managed_;
   std::optional<debug::stack_counts> stacks_;
 };
 

@@ -1,12 +1,12 @@
 // Long file: a table of 66 rows, one for each metric of Go.
 //
-// The metrics of Go 1.24 to 1.27, by name, and what each is here. One that has no meaning in C++
-// has the value of a Go program whose collector has never run. docs/metrics.md says it to users.
+// The metrics of Go 1.24 to 1.27, by name, and what each is here. One that has no meaning has the
+// value of a Go program whose collector has never run. docs/metrics.md says it to users.
 #pragma once
 
 #include "record/counters.hpp"
 #include "record/pauses.hpp"
-#include "report/metrics/knobs.hpp"
+#include "report/metrics/managed_sizes.hpp"
 #include "report/metrics/table.hpp"
 #include "sched/stacks/stack_size.hpp"
 
@@ -16,16 +16,24 @@ inline constexpr metric go_table[] = {
     count(
         "/cgo/go-to-c-calls:calls", [](gathered& g) { return g.goroutines().announced_calls; },
         "Calls of gort::blocking() so far."),
-    seconds("/cpu/classes/gc/mark/assist:cpu-seconds", no_seconds,
-            "CPU time that goroutines spent to help the collector because they allocated fast."),
-    seconds("/cpu/classes/gc/mark/dedicated:cpu-seconds", no_seconds,
-            "CPU time of the collector's workers that had a processor for themselves."),
-    seconds("/cpu/classes/gc/mark/idle:cpu-seconds", no_seconds,
-            "CPU time of the collector's workers on processors that had nothing else to do."),
+    seconds(
+        "/cpu/classes/gc/mark/assist:cpu-seconds",
+        [](gathered& g) { return in_seconds(g.cpu().assist_ns); },
+        "CPU time that those spent to help the collector who allocated fast."),
+    seconds(
+        "/cpu/classes/gc/mark/dedicated:cpu-seconds",
+        [](gathered& g) { return in_seconds(g.cpu().dedicated_ns); },
+        "CPU time of the collector's thread: marking, and sweeping."),
+    seconds(
+        "/cpu/classes/gc/mark/idle:cpu-seconds",
+        [](gathered& g) { return in_seconds(g.cpu().idle_mark_ns); },
+        "CPU time of the collector's workers on processors that had nothing else to do."),
     seconds("/cpu/classes/gc/pause:cpu-seconds", no_seconds,
-            "Time for which the collector stopped the world, times GOMAXPROCS."),
-    seconds("/cpu/classes/gc/total:cpu-seconds", no_seconds,
-            "The sum of the /cpu/classes/gc classes."),
+            "Time for which the collector stopped the world, which it never does."),
+    seconds(
+        "/cpu/classes/gc/total:cpu-seconds",
+        [](gathered& g) { return in_seconds(g.cpu().collector_ns()); },
+        "The sum of the /cpu/classes/gc classes."),
     seconds(
         "/cpu/classes/idle:cpu-seconds", [](gathered& g) { return in_seconds(g.cpu().idle_ns); },
         "Time for which processors had nothing to run."),
@@ -42,43 +50,90 @@ inline constexpr metric go_table[] = {
     seconds(
         "/cpu/classes/total:cpu-seconds",
         [](gathered& g) { return in_seconds(g.cpu().total_ns()); },
-        "GOMAXPROCS integrated over time: what there was to use, and the scavenger's time."),
+        "GOMAXPROCS integrated over time: what there was to use; and the time of threads beside "
+        "it, "
+        "the scavenger's and the collector's."),
     seconds(
         "/cpu/classes/user:cpu-seconds", [](gathered& g) { return in_seconds(g.cpu().user_ns); },
         "Time for which processors ran goroutines, or looked for some."),
-    count("/gc/cleanups/executed:cleanups", zero, "Cleanups that have run."),
-    count("/gc/cleanups/queued:cleanups", zero, "Cleanups that have been queued."),
-    count("/gc/cycles/automatic:gc-cycles", zero, "Collections that the runtime began."),
-    count("/gc/cycles/forced:gc-cycles", zero, "Collections that the program asked for."),
-    count("/gc/cycles/total:gc-cycles", zero, "Collections that have been completed."),
-    count("/gc/finalizers/executed:finalizers", zero, "Finalizers that have run."),
-    count("/gc/finalizers/queued:finalizers", zero, "Finalizers that have been queued."),
+    count(
+        "/gc/cleanups/executed:cleanups", [](gathered& g) { return g.managed().cleanups_run; },
+        "Cleanups that have run."),
+    count(
+        "/gc/cleanups/queued:cleanups", [](gathered& g) { return g.managed().cleanups_queued; },
+        "Cleanups that have been queued."),
+    count(
+        "/gc/cycles/automatic:gc-cycles",
+        [](gathered& g) { return g.managed().cycles - g.managed().forced_cycles; },
+        "Collections that the runtime began."),
+    count(
+        "/gc/cycles/forced:gc-cycles", [](gathered& g) { return g.managed().forced_cycles; },
+        "Collections that the program asked for."),
+    count(
+        "/gc/cycles/total:gc-cycles", [](gathered& g) { return g.managed().cycles; },
+        "Collections that have been completed."),
+    count(
+        "/gc/finalizers/executed:finalizers",
+        [](gathered& g) { return g.managed().finalizers_run; }, "Finalizers that have run."),
+    count(
+        "/gc/finalizers/queued:finalizers",
+        [](gathered& g) { return g.managed().finalizers_queued; },
+        "Finalizers that have been queued."),
     gauge(
-        "/gc/gogc:percent", [](gathered&) { return gc_percent(); },
+        "/gc/gogc:percent", [](gathered& g) { return g.managed().gc_percent; },
         "How much the heap may grow between collections, in percent: GOGC. 2^64 - 1: off."),
     gauge(
-        "/gc/gomemlimit:bytes", [](gathered&) { return memory_limit(); },
+        "/gc/gomemlimit:bytes", [](gathered& g) { return g.managed().limit_bytes; },
         "The soft limit on memory: GOMEMLIMIT. 2^63 - 1: none."),
-    sizes("/gc/heap/allocs-by-size:bytes", "Sizes of what was allocated on the heap."),
-    count("/gc/heap/allocs:bytes", zero, "Bytes that were allocated on the heap."),
-    count("/gc/heap/allocs:objects", zero, "Allocations on the heap."),
-    sizes("/gc/heap/frees-by-size:bytes", "Sizes of what was freed on the heap."),
-    count("/gc/heap/frees:bytes", zero, "Bytes that were freed on the heap."),
-    count("/gc/heap/frees:objects", zero, "What was freed on the heap."),
+    sizes("/gc/heap/allocs-by-size:bytes", add_allocated_sizes,
+          "Sizes of what was allocated on the managed heap."),
+    count(
+        "/gc/heap/allocs:bytes", [](gathered& g) { return g.managed().allocated_bytes; },
+        "Bytes that were allocated on the managed heap."),
+    count(
+        "/gc/heap/allocs:objects", [](gathered& g) { return g.managed().allocated_objects; },
+        "Allocations on the managed heap."),
+    sizes("/gc/heap/frees-by-size:bytes", add_freed_sizes,
+          "Sizes of what was freed on the managed heap."),
+    count(
+        "/gc/heap/frees:bytes", [](gathered& g) { return g.managed().freed_bytes; },
+        "Bytes that were freed on the managed heap."),
+    count(
+        "/gc/heap/frees:objects", [](gathered& g) { return g.managed().freed_objects; },
+        "What was freed on the managed heap."),
     gauge(
-        "/gc/heap/goal:bytes", [](gathered&) { return heap_goal(); },
+        "/gc/heap/goal:bytes", [](gathered& g) { return g.managed().goal_bytes; },
         "The size of the heap at which the current collection is to end."),
-    gauge("/gc/heap/live:bytes", zero, "Bytes that the last collection found in use."),
-    gauge("/gc/heap/objects:objects", zero, "Objects on the heap."),
+    gauge(
+        "/gc/heap/live:bytes", [](gathered& g) { return g.managed().live_bytes; },
+        "Bytes that the last collection found in use."),
+    gauge(
+        "/gc/heap/objects:objects", [](gathered& g) { return g.managed().heap_objects(); },
+        "Objects on the managed heap."),
     count("/gc/heap/tiny/allocs:objects", zero, "Small allocations that share a block."),
     gauge(
-        "/gc/limiter/last-enabled:gc-cycle", zero,
+        "/gc/limiter/last-enabled:gc-cycle",
+        [](gathered& g) { return g.managed().last_limited_cycle; },
         "The collection in which the limit on the collector's CPU time was last reached; 0: none."),
     times("/gc/pauses:seconds", nullptr, "Deprecated: /sched/pauses/total/gc:seconds."),
-    gauge("/gc/scan/globals:bytes", zero, "Bytes of globals that a collection scans."),
-    gauge("/gc/scan/heap:bytes", zero, "Bytes of the heap that a collection scans."),
-    gauge("/gc/scan/stack:bytes", zero, "Bytes of stacks that the last collection scanned."),
-    gauge("/gc/scan/total:bytes", zero, "The sum of the /gc/scan values."),
+    gauge(
+        "/gc/scan/globals:bytes", [](gathered& g) { return g.managed().scanned_global_bytes; },
+        "Bytes of managed pointers outside the heap and goroutines' stacks that the last "
+        "collection "
+        "read."),
+    gauge(
+        "/gc/scan/heap:bytes", [](gathered& g) { return g.managed().scanned_heap_bytes; },
+        "Bytes of the heap that the last collection scanned."),
+    gauge(
+        "/gc/scan/stack:bytes", [](gathered& g) { return g.managed().scanned_stack_bytes; },
+        "Bytes of stacks that the last collection scanned."),
+    gauge(
+        "/gc/scan/total:bytes",
+        [](gathered& g) {
+          return g.managed().scanned_global_bytes + g.managed().scanned_heap_bytes +
+                 g.managed().scanned_stack_bytes;
+        },
+        "The sum of the /gc/scan values."),
     gauge(
         "/gc/stack/starting-size:bytes",
         [](gathered&) -> std::uint64_t {
@@ -87,28 +142,34 @@ inline constexpr metric go_table[] = {
         "The address space of a new goroutine's stack; memory is used as it is touched."),
     gauge(
         "/memory/classes/heap/free:bytes", [](gathered& g) { return g.memory().heap_free; },
-        "What malloc holds and has not handed out; some of it may be with the system."),
+        "What malloc holds and has not handed out, some of which may be with the system; and free "
+        "pages of the managed heap that are not."),
     gauge(
         "/memory/classes/heap/objects:bytes", [](gathered& g) { return g.memory().heap_objects; },
-        "What malloc and operator new have handed out."),
-    gauge("/memory/classes/heap/released:bytes", zero,
-          "Free memory of the managed heap that was given back to the system."),
+        "What malloc and operator new have handed out, and objects of the managed heap."),
+    gauge(
+        "/memory/classes/heap/released:bytes", [](gathered& g) { return g.memory().heap_released; },
+        "Free memory of the managed heap that was given back to the system."),
     gauge(
         "/memory/classes/heap/stacks:bytes", [](gathered& g) { return g.memory().stacks; },
         "Pages of goroutines' stacks, free ones included."),
-    gauge("/memory/classes/heap/unused:bytes", zero,
-          "Memory of the managed heap in blocks that are in use in part."),
+    gauge(
+        "/memory/classes/heap/unused:bytes", [](gathered& g) { return g.memory().heap_unused; },
+        "Memory of the managed heap in spans that are in use in part."),
     gauge("/memory/classes/metadata/mcache/free:bytes", zero,
           "Of processors' caches, what is unused."),
     gauge(
         "/memory/classes/metadata/mcache/inuse:bytes",
         [](gathered& g) { return g.memory().processors; },
-        "Processors: their queues, caches and counters."),
+        "Processors: their queues, caches and counters; the managed heap's caches."),
     gauge("/memory/classes/metadata/mspan/free:bytes", zero,
           "Of the managed heap's descriptions of its spans, what is unused."),
-    gauge("/memory/classes/metadata/mspan/inuse:bytes", zero,
-          "The managed heap's descriptions of its spans."),
-    gauge("/memory/classes/metadata/other:bytes", zero, "What else the collector needs."),
+    gauge(
+        "/memory/classes/metadata/mspan/inuse:bytes", [](gathered& g) { return g.memory().spans; },
+        "The managed heap's descriptions of its spans."),
+    gauge(
+        "/memory/classes/metadata/other:bytes", [](gathered& g) { return g.memory().collector; },
+        "What else the collector needs."),
     gauge(
         "/memory/classes/os-stacks:bytes", [](gathered& g) { return g.memory().os_stacks; },
         "Address space of the stacks of the runtime's threads."),
@@ -147,13 +208,13 @@ inline constexpr metric go_table[] = {
           "For how long goroutines were runnable before they ran; weighted samples that estimate "
           "all of them."),
     times("/sched/pauses/stopping/gc:seconds", nullptr,
-          "From the collector's decision to stop the world until it stood."),
+          "From the collector's decision to stop the world until it stood: it never does."),
     times(
         "/sched/pauses/stopping/other:seconds",
         [](std::span<std::uint64_t> to) { record::other_pauses.stopping.add_to(to); },
         "From another decision to stop the world until it stood."),
     times("/sched/pauses/total/gc:seconds", nullptr,
-          "From the collector's decision to stop the world until it went on."),
+          "From the collector's decision to stop the world until it went on: it never does."),
     times(
         "/sched/pauses/total/other:seconds",
         [](std::span<std::uint64_t> to) { record::other_pauses.total.add_to(to); },

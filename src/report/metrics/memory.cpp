@@ -12,6 +12,7 @@
 //   [memory-2] What stands is guarded by `lock`, for the moment of a copy.
 #include "report/metrics/memory.hpp"
 
+#include <algorithm>
 #include <cstddef>
 
 #include <gort/detail/atomic.hpp>
@@ -80,12 +81,25 @@ memory_facts counted() noexcept {
 
 }  // namespace
 
-memory_facts read_memory() noexcept {
+// A class each, so that their sum is what there is: of one look, but not of one instant.
+void memory_facts::add(const record::managed_facts& heap) noexcept {
+  const std::uint64_t objects = std::min(heap.heap_bytes(), heap.span_bytes);
+  heap_objects += objects;
+  heap_unused += heap.span_bytes - objects;
+  heap_free += heap.free_bytes;
+  heap_released += heap.released_bytes;
+  processors += heap.cache_bytes;
+  spans += heap.span_record_bytes;
+  collector += heap.other_bytes;
+}
+
+memory_facts read_memory(const record::managed_facts& managed) noexcept {
   memory_facts out = counted();
   const os::malloc_facts heap = malloc_look.get([] { return os::read_malloc(); });
   out.heap_objects = heap.in_use_bytes;
   out.heap_free = heap.free_bytes;
   out.stacks = stacks_look.get([] { return stack::touched_bytes(stacks_looked_at); });
+  out.add(managed);
   return out;
 }
 

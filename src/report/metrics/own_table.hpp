@@ -7,6 +7,18 @@
 namespace gort::report::entries {
 
 inline constexpr metric own_table[] = {
+    count(
+        "/gort/gc/destructors/executed:destructors",
+        [](gathered& g) { return g.managed().destructors_run; },
+        "Destructors of dead objects of the managed heap that have run."),
+    count(
+        "/gort/gc/destructors/queued:destructors",
+        [](gathered& g) { return g.managed().destructors_queued; },
+        "Destructors of dead objects that have been queued."),
+    seconds(
+        "/gort/gc/sweep:cpu-seconds", [](gathered& g) { return in_seconds(g.managed().sweep_ns); },
+        "CPU time of the collector's thread after its markings; of "
+        "/cpu/classes/gc/mark/dedicated."),
     gauge(
         "/gort/poll/waiting:goroutines", [](gathered& g) { return g.goroutines().io_waits; },
         "Goroutines and threads that wait for a socket."),

@@ -43,12 +43,10 @@ constexpr metric times(std::string_view name, void (*f)(std::span<std::uint64_t>
                        std::string_view text) {
   return {{name, text, value_kind::float64_histogram, true}, nullptr, nullptr, f, time_bounds};
 }
-constexpr metric sizes(std::string_view name, std::string_view text) {
-  return {{name, text, value_kind::float64_histogram, true},
-          nullptr,
-          nullptr,
-          nullptr,
-          record::size_bounds};
+constexpr metric sizes(std::string_view name, void (*f)(std::span<std::uint64_t>),
+                       std::string_view text) {
+  return {
+      {name, text, value_kind::float64_histogram, true}, nullptr, nullptr, f, record::size_bounds};
 }
 
 constexpr std::uint64_t zero(gathered&) { return 0; }

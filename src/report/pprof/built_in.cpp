@@ -15,8 +15,8 @@ namespace {
 // By name.
 constexpr built_in every[] = {
     {"allocs",
-     "Memory that was ever allocated by malloc and operator new, by who did; a sample, in programs "
-     "that link gort::malloc_profile.",
+     "Memory that was ever allocated, by who did; a sample: of the managed heap and, in programs "
+     "that link gort::malloc_profile, of malloc and operator new.",
      true, heap_count, collect_allocs, write_heap_text, nullptr},
     {"block",
      "Where goroutines and threads have waited for each other, how often and how long; while "
@@ -38,8 +38,9 @@ constexpr built_in every[] = {
      "for them; Count is what was found last. debug=2 prints all goroutines, those as (leaked).",
      true, leak_count, collect_leaks, write_leak_text, nullptr},
     {"heap",
-     "Memory in use, by who allocated it; a sample, in programs that link gort::malloc_profile.",
-     true, heap_count, collect_heap, write_heap_text, nullptr},
+     "Memory in use, by who allocated it; a sample: of the managed heap (with gc=1 after a "
+     "collection) and, in programs that link gort::malloc_profile, of malloc and operator new.",
+     true, heap_count, collect_heap, write_heap_text, prepare_heap},
     {"lockwait",
      "Where goroutines and threads have waited for a mutex or rw_mutex, how often and how long; "
      "the label unlocked_by says who has let them go on. The other side of the profile mutex, and "

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <iterator>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -11,6 +14,7 @@
 
 #include "os/process_facts.hpp"
 #include "record/heap.hpp"
+#include "record/managed_heap.hpp"
 #include "report/pprof/sampled.hpp"
 #include "report/pprof/text.hpp"
 
@@ -30,9 +34,10 @@ bool is_allocator(const report::source_place& place) {
   name = name.substr(0, name.find('.'));
   constexpr std::string_view whole[] = {"malloc",        "calloc",         "realloc", "memalign",
                                         "aligned_alloc", "posix_memalign", "valloc",  "pvalloc"};
-  constexpr std::string_view beginnings[] = {"operator new",
-                                             "gort::malloc_profile::", "std::allocator<",
-                                             "std::__new_allocator<", "__gnu_cxx::new_allocator<"};
+  constexpr std::string_view beginnings[] = {
+      "operator new",          "gort::malloc_profile::",    "std::allocator<",
+      "std::__new_allocator<", "__gnu_cxx::new_allocator<", "gort::managed::",
+      "gort::gc::make<",       "gort::gc::make_array<",     "gort::gc::allocator<"};
   return std::ranges::find(whole, name) != std::end(whole) ||
          std::ranges::any_of(beginnings, [&](auto each) { return name.starts_with(each); });
 }
@@ -81,7 +86,7 @@ report::profile_data collect(std::string default_type) {
   return data;
 }
 
-// Go's lines, in Go's order. What concerns garbage collection is 0.
+// Go's lines, in Go's order; those that have no meaning here are 0.
 void append_mem_stats(std::string& to) {
   runtime::mem_stats m;
   runtime::read_mem_stats(m);
@@ -93,10 +98,13 @@ void append_mem_stats(std::string& to) {
      ...);
     to += '\n';
   };
-  const auto pauses = [&](std::string_view name) {
-    ((to += "# ") += name) += " = [0";
-    constexpr int kept = 256;
-    for (int i = 1; i < kept; ++i) to += " 0";
+  const auto list = [&](std::string_view name, std::span<const std::uint64_t> values) {
+    ((to += "# ") += name) += " = [";
+    std::string_view between;
+    for (const std::uint64_t each : values) {
+      to += std::exchange(between, " ");
+      report::append_number(to, static_cast<std::int64_t>(each));
+    }
     to += "]\n";
   };
   to += "\n# runtime.MemStats\n";
@@ -113,23 +121,31 @@ void append_mem_stats(std::string& to) {
   line("HeapReleased", m.heap_released);
   line("HeapObjects", m.heap_objects);
   line("Stack", m.stack_inuse, m.stack_sys);
-  line("MSpan", 0, 0);
+  line("MSpan", m.mspan_inuse, m.mspan_sys);
   line("MCache", m.mcache_inuse, m.mcache_sys);
   line("BuckHashSys", 0);
-  line("GCSys", 0);
+  line("GCSys", m.gc_sys);
   line("OtherSys", m.other_sys);
   line("NextGC", m.next_gc);
   line("LastGC", m.last_gc);
-  pauses("PauseNs");
-  pauses("PauseEnd");
+  list("PauseNs", m.pause_ns);
+  list("PauseEnd", m.pause_end);
   line("NumGC", m.num_gc);
-  line("NumForcedGC", 0);
-  line("GCCPUFraction", 0);
+  line("NumForcedGC", m.num_forced_gc);
+  char digits[32];
+  const char* end =
+      std::to_chars(digits, std::end(digits), m.gc_cpu_fraction, std::chars_format::fixed, 9).ptr;
+  ((to += "# GCCPUFraction = ") += std::string_view(digits, end)) += '\n';
   to += "# DebugGC = false\n";
   line("MaxRSS", os::peak_resident_bytes());
 }
 
 }  // namespace
+
+void prepare_heap() {
+  if (const record::managed_heap* heap = record::the_managed_heap(); heap != nullptr)
+    heap->collect_if_used();
+}
 
 std::int64_t heap_count() { return report::count_of(heap_events.table()); }
 

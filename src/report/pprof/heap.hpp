@@ -9,6 +9,8 @@
 
 namespace gort::pprof {
 
+/// Collects the managed heap, if the program uses it. Parks.
+void prepare_heap();
 std::int64_t heap_count();
 /// Tools show what is in use first.
 report::profile_data collect_heap();

@@ -38,10 +38,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include <gort/detail/spawn.hpp>
 #include <gort/detail/wait_reason.hpp>
 
+#include "record/trace_event.hpp"
 #include "sched/gmp/g.hpp"
 
 namespace gort::sched {
@@ -120,6 +122,11 @@ struct observer {
   /// Being stopped by this thread (GOMAXPROCS, dumps, the end); goes on. A frozen world does not.
   void (*world_stops)(const moment&) noexcept = nullptr;
   void (*world_goes_on)(const moment&) noexcept = nullptr;
+
+  // --- the managed heap (src/gc): its collector's thread, which is no M, and who allocates
+  /// What is told, and of what: record::trace_kind. Rare: for spans, not for objects.
+  void (*collected)(const moment&, record::trace_kind what, std::uint64_t id,
+                    std::span<const std::uint64_t> words) noexcept = nullptr;
 
   /// Wants runnable_since_ns and since_ns although it asks for no more: costs a look at the clock
   /// whenever a G becomes runnable. Without it they are 0, unless somebody else wants them.

@@ -52,7 +52,8 @@ std::uint32_t wanted_by(const observer& o) noexcept {
          bit(at::procs_changed, o.procs_changed != nullptr) |
          bit(at::switched, o.switched != nullptr) | bit(at::m_sleeps, o.m_sleeps != nullptr) |
          bit(at::m_woke, o.m_woke != nullptr) | bit(at::world_stops, o.world_stops != nullptr) |
-         bit(at::world_goes_on, o.world_goes_on != nullptr);
+         bit(at::world_goes_on, o.world_goes_on != nullptr) |
+         bit(at::collected, o.collected != nullptr);
 }
 
 void want_locked() noexcept {
@@ -332,6 +333,12 @@ void tell_world_stops() noexcept {
 void tell_world_goes_on() noexcept {
   const moment when = here_and_now();
   call(&observer::world_goes_on, when);
+}
+
+void tell_collected(record::trace_kind what, std::uint64_t id,
+                    std::span<const std::uint64_t> words) noexcept {
+  const moment when = here_and_soon();
+  call(&observer::collected, when, what, id, words);
 }
 
 }  // namespace gort::sched::seam

@@ -42,9 +42,12 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
+#include <span>
 
 #include <gort/detail/atomic.hpp>
 
+#include "record/trace_event.hpp"
 #include "sched/gmp/g.hpp"
 #include "sched/gmp/latency.hpp"
 
@@ -77,6 +80,7 @@ enum class at : std::uint32_t {
   world_stops = 1u << 17,
   world_goes_on = 1u << 18,
   switched = 1u << 19,
+  collected = 1u << 20,
 };
 
 struct alignas(64) word_of_its_own {
@@ -115,6 +119,8 @@ void tell_switched(m& here, g& from, g& to) noexcept;
 void tell_started_by_switch(m& here, g& from, g& to) noexcept;
 void tell_world_stops() noexcept;
 void tell_world_goes_on() noexcept;
+void tell_collected(record::trace_kind what, std::uint64_t id,
+                    std::span<const std::uint64_t> words) noexcept;
 
 // Where a G becomes runnable and where it runs the latency of it is measured, too (latency.hpp),
 // whether anybody looks or not. mine: the P that this thread holds, or null.
@@ -261,6 +267,13 @@ inline void world_stops() noexcept {
 inline void world_goes_on() noexcept {
   if (is_wanted(at::world_goes_on)) [[unlikely]]
     tell_world_goes_on();
+}
+
+/// By src/gc, inside gort.
+inline void collected(record::trace_kind what, std::uint64_t id,
+                      std::initializer_list<std::uint64_t> words = {}) noexcept {
+  if (is_wanted(at::collected)) [[unlikely]]
+    tell_collected(what, id, {words.begin(), words.size()});
 }
 
 }  // namespace gort::sched::seam
