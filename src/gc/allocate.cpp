@@ -9,7 +9,9 @@
 //             the shared cache.
 //   [alloc-2] A span is taken over with all its slots live; those that were free are zeroed as they
 //             come up, 64 at a time, and marked if marking is on [mark-5]. If it is not on, the
-//             span's sweep_cycle is the present one.
+//             span's sweep_cycle is the present one. A new span is announced in the same step, to
+//             who clears marks: else it might be published with those of a marking that is over,
+//             and what is in it would pass for scanned in the next.
 //   [alloc-3] When marking has begun the collector notes what each cache has free, then sees it not
 //             busy. So what is not noted has had its address stored during the marking or before,
 //             and its mark tells; what is noted is held: it is not judged in this cycle, whatever
@@ -19,7 +21,10 @@
 //             what is read is old, more is held. Whatever else changes, `version` is odd meanwhile.
 //   [central-1] list, cached, live, sweep_cycle and next of a class's spans change under its lock;
 //             what is in the list has been swept in this cycle and is not cached. A cached one is
-//             swept, too, but gets into the list only after it was let go of.
+//             swept, too, but gets into the list only after it was let go of. From the end of a
+//             marking until forget_free_spans() it has what was swept in the last one, which is not
+//             taken over: its sweep_cycle would become the present one, and what is dead in it
+//             would be spared, but not what that leads to.
 //   [central-2] Lock order: shared cache -> class -> gate -> pages.
 //
 // A P that exists no longer (GOMAXPROCS) keeps its cache, and so at most a span for each class.
@@ -60,9 +65,16 @@ inline stores* open_stores() noexcept {
   return known != nullptr ? known : make_stores();
 }
 
-// [alloc-2]; cached. `masks`: the slots that were free.
-void begin_life(span& taken, const std::uint64_t* masks) noexcept {
+// [alloc-2]; cached. `masks`: the slots that were free. False: it is not new, and a marking has
+// ended that it was not swept after [central-1].
+bool begin_life(span& taken, const std::uint64_t* masks, bool is_new) noexcept {
+  bool begun = true;
   gate().with_lock([&](bool marking) {
+    if (is_new)
+      announce_span(taken);
+    else if (taken.sweep_cycle.load_relaxed() != sweep_cycle())
+      begun = false;
+    if (!begun) return;
     if (!marking) {
       taken.sweep_cycle.store_relaxed(sweep_cycle());
       return;
@@ -71,6 +83,7 @@ void begin_life(span& taken, const std::uint64_t* masks) noexcept {
       if (masks[i] != 0) taken.mark[i].fetch_or_acq_rel(masks[i]);
     }
   });
+  return begun;
 }
 
 constexpr std::uint64_t mask_of(std::uint32_t slots, std::size_t word) noexcept {
@@ -107,21 +120,27 @@ std::size_t take_over(stores& all, bin& to, kind of, unsigned size_class) noexce
     to.words = 0;
     next = mine.list;
     if (next != nullptr) {
-      mine.list = next->next;
       next->cached.store_relaxed(1);
-      for (std::size_t i = 0; i < bitmap_words; ++i) {
-        const std::uint64_t whole = mask_of(next->slots, i);
-        to.masks[i] = whole & ~next->live[i].load_relaxed();
-        next->live[i].store_release(whole);  // pairs with the acquire in holds()
+      for (std::size_t i = 0; i < bitmap_words; ++i)
+        to.masks[i] = mask_of(next->slots, i) & ~next->live[i].load_relaxed();
+      // In this section: a sweep that came between would free them.
+      if (begin_life(*next, to.masks, false)) {
+        mine.list = next->next;
+        for (std::size_t i = 0; i < bitmap_words; ++i) {
+          // Release pairs with the acquire in holds().
+          next->live[i].store_release(mask_of(next->slots, i));
+        }
+      } else {
+        next->cached.store_relaxed(0);
+        mine.list = next = nullptr;  // as forget_free_spans() is about to
       }
-      begin_life(*next, to.masks);  // in this section: a sweep that came between would free them
     }
   }
   if (next == nullptr) {
     next = make_span(of, size_class);
     if (next == nullptr) return 0;
     for (std::size_t i = 0; i < bitmap_words; ++i) to.masks[i] = mask_of(next->slots, i);
-    begin_life(*next, to.masks);
+    begin_life(*next, to.masks, true);
     publish_span(*next);
   }
   std::size_t count = 0;
@@ -242,10 +261,10 @@ bool try_large(std::uintptr_t* to, std::size_t bytes, std::size_t alignment, kin
   made->cached.store_relaxed(1);  // [alloc-1]
   made->live[0].store_relaxed(1);
   const std::uint64_t masks[bitmap_words] = {1};
-  begin_life(*made, masks);
   tell_of_slots_taken(made->base, made->slot_bytes);
   if (!fresh && (zeroed || of != kind::plain))
     std::memset(reinterpret_cast<void*>(made->base), 0, made->slot_bytes);
+  begin_life(*made, masks, true);
   publish_span(*made);
   store_new(to, made->base + offset);
   {

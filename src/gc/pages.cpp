@@ -135,6 +135,12 @@ span* take_pages(std::size_t pages, std::size_t alignment, bool& fresh) noexcept
   return made;
 }
 
+void announce_span(span& made) noexcept {
+  const auto first = static_cast<std::size_t>(&made - heap.spans);
+  // Release pairs with the acquires in find() and for_each_span().
+  heap.first_page[first].store_release(static_cast<std::uint32_t>(first + 1));
+}
+
 void publish_span(span& made) noexcept {
   const auto first = static_cast<std::size_t>(&made - heap.spans);
   for (std::size_t i = 0; i < made.pages; ++i) {
