@@ -20,6 +20,7 @@
 #include "os/preempt.hpp"
 #include "os/thread.hpp"
 #include "sched/gmp/current.hpp"
+#include "sched/gmp/fork.hpp"
 
 namespace gort::managed {
 
@@ -317,7 +318,8 @@ bool help_marking() noexcept {
 namespace gort::detail {
 
 void gc_shade(std::uintptr_t stored) noexcept {
-  if (stored == 0) return;
+  // Also in a child that was forked while marking was on, which has no collector.
+  if (stored == 0 || sched::in_forked_child()) return;
   using namespace gort::managed;
   if (!os::fences_running_threads()) {
     // [mark-6]: what was stored comes before what is read now.

@@ -335,6 +335,19 @@ scenario word_destroyed(fault with) {
 TEST(roots, no_word_is_read_whose_memory_may_be_gone) {
   all_of([] { return word_destroyed(fault::none); });
 }
+TEST(roots, who_waits_for_nobody_goes_on) {
+  EXPECT_FALSE(explore([] {
+                 auto sign = std::make_shared<managed::reading_sign>();
+                 return scenario{{[sign] {
+                   sign->begin(64);
+                   int waits = 0;
+                   sign->wait_till_left(64, [&] {
+                     check(++waits == 1, "waits for a collector that there is not");
+                     return false;
+                   });
+                 }}};
+               }).failed);
+}
 TEST(fault, a_destructor_that_does_not_wait_is_found) {
   EXPECT_TRUE(explore([] { return word_destroyed(fault::no_sign); }).failed);
 }
