@@ -32,6 +32,28 @@ using namespace std::chrono_literals;
   std::abort();
 }
 
+// Goroutines run step(random) until some time is over, and collections are made all the while.
+void while_collecting(int goroutines, const std::function<void(std::mt19937_64&)>& step) {
+  test::with_procs(2, [&] {
+    detail::atomic<bool> stop;
+    test::gathering all(goroutines);
+    const std::uint64_t seed = test::seed();
+    for (int i = 0; i < goroutines; ++i) {
+      go([&, i] {
+        std::mt19937_64 random(seed + static_cast<std::uint64_t>(i));
+        while (!stop.load_relaxed()) step(random);
+        all.done();
+      });
+    }
+    const auto end =
+        std::chrono::steady_clock::now() + std::chrono::duration<double>(test::stress_seconds());
+    for (int n = 0; n < 3 || std::chrono::steady_clock::now() < end; ++n) runtime::gc();
+    stop.store_relaxed(true);
+    all.wait();
+    for (int i = 0; i < 3; ++i) runtime::gc();
+  });
+}
+
 using words = std::vector<std::uint64_t, gc::allocator<std::uint64_t>>;
 
 template <std::size_t Bytes>
@@ -87,6 +109,31 @@ TEST(gc_ends, what_a_destructor_owns_is_there) {
       let_neighbors_die<8>(random, 20'000);
       let_neighbors_die<1500>(random, 4'000);
     } while (std::chrono::steady_clock::now() < end);
+  });
+}
+
+struct chained {
+  gc::ptr<chained> next;
+};
+
+// Made before a marking begins, and given their finalizers and dropped when it is under way. The
+// table of roots is large, so that stacks are scanned some time after the finalizers were looked
+// at.
+TEST(gc_ends, finalizers_set_while_marking_run_in_order) {
+  std::vector<gc::ptr<chained>> table(500'000);
+  while_collecting(4, [](std::mt19937_64& random) {
+    auto ran = std::make_shared<detail::atomic<bool>>();
+    auto tail = gc::make<chained>();
+    auto head = gc::make<chained>();
+    head->next = tail;
+    gort::sleep(std::chrono::microseconds(random() % 3000));
+    runtime::set_finalizer(tail, [ran](const gc::ptr<chained>&) {
+      if (!ran->load_acquire()) wrong("a finalizer has run before that of who reaches it");
+    });
+    runtime::set_finalizer(head, [ran](const gc::ptr<chained>& self) {
+      if (!self->next) wrong("a finalizer has lost what its object reaches");
+      ran->store_release(true);
+    });
   });
 }
 
