@@ -158,7 +158,7 @@ bool next_word(bin& of, bool zero) noexcept {
     std::uint64_t free = of.masks[of.word];
     if (free == 0) continue;
     of.base = of.from->address_of(of.word * 64);
-    of.free = free;
+    of.free.store_relaxed(free);
     ++of.word;
     while (free != 0) {
       const auto start = static_cast<unsigned>(std::countr_zero(free));
@@ -193,10 +193,13 @@ bool next_word(bin& of, bool zero) noexcept {
 std::uintptr_t take_slot(stores& all, cache& mine, kind of, unsigned size_class,
                          std::size_t& handed_out) noexcept {
   bin& from = mine.bins[static_cast<unsigned>(of)][size_class];
-  if (from.free == 0 && !refill(all, from, of, size_class, handed_out)) [[unlikely]]
+  if (from.free.load_relaxed() == 0 && !refill(all, from, of, size_class, handed_out)) [[unlikely]]
     return 0;
-  const auto slot = static_cast<unsigned>(std::countr_zero(from.free));
-  from.free &= from.free - 1;
+  const std::uint64_t free = from.free.load_relaxed();  // only the owner writes it
+  const auto slot = static_cast<unsigned>(std::countr_zero(free));
+  // Release pairs with the acquire in look_at_bin(): who sees it taken sees the cache busy, or that
+  // it was [alloc-3].
+  from.free.store_release(free & (free - 1));
   return from.base + slot * from.slot_bytes;
 }
 

@@ -14,8 +14,8 @@
 namespace gort::managed {
 
 struct bin {
-  std::uint64_t free = 0;   // slots of the present word
-  std::uintptr_t base = 0;  // the first slot of it
+  detail::atomic<std::uint64_t> free;  // slots of the present word
+  std::uintptr_t base = 0;             // the first slot of it
   std::size_t slot_bytes = 0;
   std::uint32_t word = 0;   // the next
   std::uint32_t words = 0;  // 0: there is no span

@@ -39,7 +39,7 @@ struct bin_seen {
 // Its owner may be using it [alloc-4].
 GORT_UNSANITIZED [[gnu::noinline]] void look_at_bin(const bin& of, bin_seen& to) noexcept {
   to.from = __atomic_load_n(&of.from, __ATOMIC_RELAXED);
-  to.free = __atomic_load_n(&of.free, __ATOMIC_RELAXED);
+  to.free = of.free.load_acquire();  // pairs with the release in take_slot()
   to.word = __atomic_load_n(&of.word, __ATOMIC_RELAXED);
   for (std::size_t i = 0; i < bitmap_words; ++i)
     to.masks[i] = __atomic_load_n(&of.masks[i], __ATOMIC_ACQUIRE);
