@@ -137,4 +137,7 @@ TEST(gc_ends, finalizers_set_while_marking_run_in_order) {
   });
 }
 
+// Each marking is verified, too.
+const bool verified = setenv("GODEBUG", "gccheckmark=1", 0) == 0;
+
 }  // namespace
