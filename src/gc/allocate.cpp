@@ -9,7 +9,9 @@
 //             the shared cache.
 //   [alloc-2] A span is taken over with all its slots live; those that were free are zeroed before
 //             they are handed out, small ones 64 at a time, and marked if marking is on [mark-5].
-//             If it is not on, the span's sweep_cycle is the present one.
+//             If it is not on, the span's sweep_cycle is the present one. A new span is announced
+//             in the same step, to who clears marks: else it might be published with those of a
+//             marking that is over, and what is in it would pass for scanned in the next.
 //   [alloc-3] When marking has begun the collector notes what each cache has free, then sees it not
 //             busy. So what is not noted has had its address stored during the marking or before,
 //             and its mark tells; what is noted is held: it is not judged in this cycle, whatever
@@ -19,7 +21,10 @@
 //             what is read is old, more is held. Whatever else changes, `version` is odd meanwhile.
 //   [central-1] list, cached, live, sweep_cycle and next of a class's spans change under its lock;
 //             what is in the list has been swept in this cycle and is not cached. A cached one is
-//             swept, too, but gets into the list only after it was let go of.
+//             swept, too, but gets into the list only after it was let go of. From the end of a
+//             marking until forget_free_spans() it has what was swept in the last one, which is not
+//             taken over: its sweep_cycle would become the present one, and what is dead in it
+//             would be spared, but not what that leads to.
 //   [central-2] Lock order: shared cache -> class -> gate -> pages.
 //
 // A P that exists no longer (GOMAXPROCS) keeps its cache, and so at most a span for each class.
@@ -63,148 +68,12 @@ inline stores* open_stores() noexcept {
   return known != nullptr ? known : make_stores();
 }
 
-// [alloc-2]; cached. `masks`: the slots that were free.
-void begin_life(span& taken, const std::uint64_t* masks) noexcept {
-  gate().with_lock([&](bool marking) {
-    if (!marking) {
-      taken.sweep_cycle.store_relaxed(sweep_cycle());
-      return;
-    }
-    for (std::size_t i = 0; i < bitmap_words; ++i) {
-      if (masks[i] != 0) taken.bits[i].mark.fetch_or_acq_rel(masks[i]);
-    }
-  });
-}
-
-constexpr std::uint64_t mask_of(std::uint32_t slots, std::size_t word) noexcept {
-  const std::size_t first = word * 64;
-  if (slots <= first) return 0;
-  return slots - first >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << (slots - first)) - 1;
-}
-
-span* make_span(kind of, unsigned size_class) noexcept {
-  bool fresh = false;
-  span* made = take_pages(span_pages[size_class], 1, fresh);
-  if (made == nullptr) return nullptr;
-  made->slot_bytes = slot_bytes_of(size_class);
-  made->slots = slots_of(size_class);
-  made->size_class = static_cast<std::uint8_t>(size_class);
-  made->kind = of;
-  made->fresh = fresh;
-  made->cached.store_relaxed(1);
-  counted.spans_made.fetch_add_relaxed(1);
-  for (std::size_t i = 0; i < bitmap_words; ++i)
-    made->bits[i].live.store_relaxed(mask_of(made->slots, i));
-  return made;
-}
-
-// From here on more than one at a time would be out of the nearest cache before its time comes.
-constexpr std::size_t zeroed_alone_bytes = 256;
-
-// A span with free slots for this bin, and how many; 0: there is no memory. Inside gort.
-std::size_t take_over(stores& all, bin& to, kind of, unsigned size_class) noexcept {
-  central& mine = all.classes[static_cast<unsigned>(of)][size_class];
-  span* next;
-  {
-    detail::spin_guard guard(mine.lock);
-    if (to.from != nullptr) to.from->cached.store_relaxed(0);
-    to.from = nullptr;
-    to.words = 0;
-    next = mine.list;
-    if (next != nullptr) {
-      mine.list = next->next;
-      next->cached.store_relaxed(1);
-      for (std::size_t i = 0; i < bitmap_words; ++i) {
-        const std::uint64_t whole = mask_of(next->slots, i);
-        to.masks[i] = whole & ~next->bits[i].live.load_relaxed();
-        next->bits[i].live.store_release(whole);  // pairs with the acquire in holds()
-      }
-      begin_life(*next, to.masks);  // in this section: a sweep that came between would free them
-    }
-  }
-  if (next == nullptr) {
-    next = make_span(of, size_class);
-    if (next == nullptr) return 0;
-    for (std::size_t i = 0; i < bitmap_words; ++i) to.masks[i] = mask_of(next->slots, i);
-    begin_life(*next, to.masks);
-    publish_span(*next);
-  }
-  std::size_t count = 0;
-  for (const std::uint64_t each : to.masks) count += static_cast<std::size_t>(std::popcount(each));
-  to.from = next;
-  to.slot_bytes = next->slot_bytes;
-  to.zero_each = of != kind::plain && !next->fresh && next->slot_bytes >= zeroed_alone_bytes;
-  to.words = (next->slots + 63) / 64;
-  to.word = 0;
-  return count;
-}
-
-// The next word of the span that has free slots, zeroed; false: it is used up.
-bool next_word(bin& of, bool zero) noexcept {
-  for (; of.word < of.words; ++of.word) {
-    std::uint64_t free = of.masks[of.word];
-    if (free == 0) continue;
-    of.base = of.from->address_of(of.word * 64);
-    of.free = free;
-    ++of.word;
-    while (free != 0) {
-      const auto start = static_cast<unsigned>(std::countr_zero(free));
-      const auto run = static_cast<unsigned>(std::countr_one(free >> start));
-      const std::uintptr_t at = of.base + start * of.slot_bytes;
-      tell_of_slots_taken(at, run * of.slot_bytes);
-      if (zero && !of.zero_each && !of.from->fresh)
-        std::memset(reinterpret_cast<void*>(at), 0, run * of.slot_bytes);
-      free &= run + start >= 64 ? 0 : ~std::uint64_t{0} << (start + run);
-    }
-    return true;
-  }
-  return false;
-}
-
-// What an allocation has to see to when it is done.
-struct taken {
-  std::uintptr_t slot = 0;     // 0: there is no memory
-  std::size_t handed_out = 0;  // bytes that its cache got for it, if that had none left
-  bool sampled = false;
-};
-
-// False: there is no memory. `sampled`: the next slot is.
-[[gnu::noinline]] bool refill(stores& all, cache& mine, bin& to, kind of, unsigned size_class,
-                              taken& out) noexcept {
-  // Only the owner writes it. Release pairs with the acquire in look_at().
-  const std::uint64_t version = to.version.load_relaxed();
-  to.version.exchange_acq_rel(version + 1);
-  bool got = to.later != 0;
-  if (!got) {
-    while (!(got = next_word(to, of != kind::plain))) {
-      if (to.from != nullptr) to.from->fresh = false;
-      const std::size_t count = take_over(all, to, of, size_class);
-      if (count == 0) break;
-      to.taken_over += count;
-      out.handed_out += count * to.slot_bytes;
-    }
-    if (got) {
-      const std::uint64_t whole = to.free;
-      to.free = mine.samples.before_next(whole, to.slot_bytes);
-      to.later = whole ^ to.free;
-    }
-  }
-  if (got && to.free == 0) {                  // [sample-1]
-    out.sampled = mine.samples.is_current();  // or it was chosen at another rate
-    mine.samples.draw();
-    const std::uint64_t one = to.later & (~to.later + 1);
-    const std::uint64_t others = to.later ^ one;
-    const std::uint64_t next = mine.samples.before_next(others, to.slot_bytes);
-    to.free = one | next;
-    to.later = others ^ next;
-  }
-  to.version.store_release(version + 2);  // likewise
-  return got;
-}
-
 [[gnu::always_inline]] inline std::uintptr_t take_first(bin& from) noexcept {
-  const auto slot = static_cast<unsigned>(std::countr_zero(from.free));
-  from.free &= from.free - 1;
+  const std::uint64_t free = from.free.load_relaxed();  // only the owner writes it
+  const auto slot = static_cast<unsigned>(std::countr_zero(free));
+  // Release pairs with the acquire in look_at(): who sees it taken sees the cache busy, or that it
+  // was [alloc-3].
+  from.free.store_release(free & (free - 1));
   const std::uintptr_t at = from.base + slot * from.slot_bytes;
   if (from.zero_each) std::memset(reinterpret_cast<void*>(at), 0, from.slot_bytes);
   return at;
@@ -213,7 +82,7 @@ struct taken {
 // Inside gort.
 void take_slot(stores& all, cache& mine, kind of, unsigned size_class, taken& out) noexcept {
   bin& from = mine.bins[static_cast<unsigned>(of)][size_class];
-  if (from.free == 0 && !refill(all, mine, from, of, size_class, out)) [[unlikely]]
+  if (from.free.load_relaxed() == 0 && !refill(all, mine, from, of, size_class, out)) [[unlikely]]
     return;
   out.slot = take_first(from);
 }
@@ -317,10 +186,10 @@ void try_large(std::uintptr_t* to, std::size_t bytes, std::size_t alignment, kin
   // Release pairs with the acquire in count_heap(): who sees it freed sees this [stat-2].
   counted.allocated_large.fetch_add_release(1);
   const std::uint64_t masks[bitmap_words] = {1};
-  begin_life(*made, masks);
   tell_of_slots_taken(made->base, made->slot_bytes);
   if (!fresh && (zeroed || of != kind::plain))
     std::memset(reinterpret_cast<void*>(made->base), 0, made->slot_bytes);
+  begin_life(*made, masks, true);
   publish_span(*made);
   store_new(to, made->base + offset);
   {
@@ -388,12 +257,12 @@ void allocate(std::uintptr_t* to, std::size_t bytes, std::size_t alignment, kind
     cache* mine = known_cache();
     bin* from =
         mine == nullptr ? nullptr : &mine->bins[static_cast<unsigned>(of)][class_for(bytes)];
-    const std::uint64_t free = from == nullptr ? 0 : from->free;
+    const std::uint64_t free = from == nullptr ? 0 : from->free.load_relaxed();
     if (free != 0) [[likely]] {
       const auto first = static_cast<unsigned>(std::countr_zero(free));
       const std::uintptr_t slot = from->base + first * from->slot_bytes;
       mine->busy.store_relaxed(1);
-      from->free = free & (free - 1);
+      from->free.store_release(free & (free - 1));  // as in take_first()
       if (from->zero_each) [[unlikely]]
         return hand_out(to, slot, *mine, *from, first);
       *to = slot;

@@ -15,9 +15,9 @@
 namespace gort::managed {
 
 struct bin {
-  std::uint64_t free = 0;   // slots of the present word
-  std::uint64_t later = 0;  // likewise [sample-1]
-  std::uintptr_t base = 0;  // the first slot of it
+  detail::atomic<std::uint64_t> free;  // slots of the present word
+  std::uint64_t later = 0;             // likewise [sample-1]
+  std::uintptr_t base = 0;             // the first slot of it
   std::size_t slot_bytes = 0;
   std::uint32_t word = 0;   // the next
   std::uint32_t words = 0;  // 0: there is no span
@@ -52,6 +52,19 @@ struct stores {
 stores* the_stores() noexcept;
 /// What they and the caches are, in bytes.
 std::size_t cache_bytes() noexcept;
+
+/// What an allocation has to see to when it is done.
+struct taken {
+  std::uintptr_t slot = 0;     // 0: there is no memory
+  std::size_t handed_out = 0;  // bytes that its cache got for it, if that had none left
+  bool sampled = false;
+};
+/// More slots for a bin that has none. False: there is no memory. `sampled`: the next slot is.
+/// Inside gort.
+bool refill(stores& all, cache& mine, bin& to, kind of, unsigned size_class, taken& out) noexcept;
+/// [alloc-2]; of a cached span. `masks`: the slots that were free. False: it is not new, and a
+/// marking has ended that it was not swept after [central-1].
+bool begin_life(span& taken, const std::uint64_t* masks, bool is_new) noexcept;
 
 /// A bin at some instant since the call, whoever uses it [alloc-4]. Any thread.
 struct bin_seen {

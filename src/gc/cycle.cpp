@@ -175,12 +175,18 @@ void collector_main() {
 }
 
 // Blocks the thread for as long as it takes to make one; where it is.
-// 0 or an errno value: without a thread there is no collection, and the next need tries again.
-int ensure_thread() noexcept {
-  // Acquire pairs with the release below.
-  if (thread_state.load_acquire() == thread_works) return 0;
-  std::uint32_t none = no_thread;
-  if (!thread_state.cas_acq_rel(none, thread_is_made)) return 0;
+// 0 or an errno value: without a thread there is no collection, and the next need tries again. Who
+// goes on to wait for a cycle must not take somebody's attempt for a thread: it may fail.
+enum class others : std::uint8_t { are_relied_on, are_waited_for };
+int ensure_thread(others attempts) noexcept {
+  for (;;) {
+    // Acquire pairs with the release below.
+    if (thread_state.load_acquire() == thread_works) return 0;
+    std::uint32_t none = no_thread;
+    if (thread_state.cas_acq_rel(none, thread_is_made)) break;
+    if (attempts == others::are_relied_on) return 0;
+    os::yield_thread();
+  }
   const int error = sched::start_helper(collector_main, "gort-gc");
   thread_state.store_release(error == 0 ? thread_works : no_thread);
   return error;
@@ -198,10 +204,10 @@ collecting_cpu read_collecting_cpu() noexcept {
 
 void collect_soon() noexcept {
   want(asked.begun.load_relaxed() + 1);
-  (void)ensure_thread();
+  (void)ensure_thread(others::are_relied_on);
 }
 
-int have_collector() noexcept { return ensure_thread(); }
+int have_collector() noexcept { return ensure_thread(others::are_waited_for); }
 
 void ask_for_look() noexcept {
   // Acquire pairs with the release in ensure_thread().
@@ -220,7 +226,7 @@ void account(std::size_t bytes) noexcept {
   const std::uint32_t begun = asked.begun.load_relaxed();
   if (begun == asked.done.load_relaxed()) {
     want(begun + 1);
-    (void)ensure_thread();
+    (void)ensure_thread(others::are_relied_on);
     return;
   }
   if (used < lines.goal || help_marking()) return;
@@ -234,7 +240,7 @@ void collect_in_place() noexcept {
     return asked.begun.load_relaxed() + 1;
   }();
   want(number);
-  if (ensure_thread() != 0) return;
+  if (ensure_thread(others::are_waited_for) != 0) return;
   for (;;) {
     const std::uint32_t done = asked.done.load_acquire();  // pairs with who has waited before
     if (static_cast<std::int32_t>(done - number) >= 0) return;
@@ -248,7 +254,7 @@ namespace gort::runtime {
 
 void gc() {
   using namespace managed;
-  if (const int error = ensure_thread(); error != 0)
+  if (const int error = ensure_thread(others::are_waited_for); error != 0)
     throw std::system_error(error, std::generic_category(), "gort: a thread for the collector");
   detail::waiter self;
   self.owner = detail::current_g();

@@ -245,6 +245,15 @@ void strengthen(const weak_handle& handle, std::uintptr_t value, std::uintptr_t*
   });
 }
 
+// What mark_endings() does, which may have been there already.
+GORT_UNSANITIZED [[gnu::noinline]] void shade_what_it_reaches(std::uintptr_t slot) noexcept {
+  const place at = find(slot);
+  if (!at || at.in->kind == kind::plain) return;
+  for (std::uintptr_t word = slot; word + sizeof(word) <= slot + at.in->slot_bytes;
+       word += sizeof(word))
+    detail::gc_shade(__atomic_load_n(reinterpret_cast<std::uintptr_t*>(word), __ATOMIC_RELAXED));
+}
+
 void set_finalizer(std::uintptr_t object, std::function<void()> f) {
   const std::uintptr_t slot = slot_address(object);
   if (slot == 0) throw runtime_error("runtime.SetFinalizer: pointer not in heap");
@@ -253,6 +262,7 @@ void set_finalizer(std::uintptr_t object, std::function<void()> f) {
   special& of = all.specials[slot];
   if (f && of.finalizer) throw runtime_error("runtime.SetFinalizer: finalizer already set");
   of.finalizer.swap(f);  // what was there is destroyed without the lock
+  if (of.finalizer && detail::managed.shading.load_relaxed() != 0) shade_what_it_reaches(slot);
 }
 
 std::uint64_t add_cleanup(std::uintptr_t object, std::function<void()> f) {

@@ -158,6 +158,8 @@ struct place {
 // pieces.
 /// A run of pages for a span; null: the range is full. `fresh`: nobody has had them.
 span* take_pages(std::size_t pages, std::size_t alignment, bool& fresh) noexcept;
+/// From now on for_each_span() finds it. Then publish_span().
+void announce_span(span& made) noexcept;
 /// Fills heap.pages in: from now on its addresses lead to it.
 void publish_span(span& made) noexcept;
 void free_span(span& dead) noexcept;

@@ -6,6 +6,7 @@
 #include "os/preempt.hpp"
 #include "os/thread.hpp"
 #include "sched/gmp/current.hpp"
+#include "sched/gmp/fork.hpp"
 #include "sched/gmp/seams.hpp"
 
 namespace gort::managed {
@@ -141,6 +142,8 @@ bool help_marking() noexcept {
 namespace gort::detail {
 
 void gc_shade(std::uintptr_t stored) noexcept {
+  // Also in a child that was forked while marking was on, which has no collector.
+  if (sched::in_forked_child()) return;
   using namespace gort::managed;
   // Null is outside, too.
   if (stored - heap.heap_low >= heap.page_count * page_bytes) return;

@@ -159,6 +159,12 @@ span* take_pages(std::size_t pages, std::size_t alignment, bool& fresh) noexcept
   return made;
 }
 
+void announce_span(span& made) noexcept {
+  const auto first = static_cast<std::size_t>(&made - heap.spans);
+  // Release pairs with the acquires in find() and for_each_span().
+  heap.pages[first].store_release(page_word(first, made.size_class, made.kind).bits());
+}
+
 void publish_span(span& made) noexcept {
   const auto first = static_cast<std::size_t>(&made - heap.spans);
   const page_word known(first, made.size_class, made.kind);

@@ -17,7 +17,9 @@ class reading_sign {
   /// After a full barrier since the word was taken out. wait() is false: nobody reads any more.
   template <class Wait>
   void wait_till_left(std::uintptr_t here, Wait wait) noexcept {
-    while (at_.load_seq_cst() == here) [[unlikely]] wait();
+    while (at_.load_seq_cst() == here) [[unlikely]] {
+        if (!wait()) return;
+      }
   }
   std::uintptr_t* address() noexcept { return at_.address(); }
 

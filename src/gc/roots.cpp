@@ -119,7 +119,6 @@ void read_words_of(leaf& of, std::size_t word, void (*f)(std::uintptr_t) noexcep
 
 }  // namespace
 
-
 void for_each_root(void (*f)(std::uintptr_t) noexcept) noexcept {
   // Acquire pairs with the release in make_leaf().
   for (leaf* each = first_leaf.load_acquire(); each != nullptr; each = each->next) {

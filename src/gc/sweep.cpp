@@ -32,8 +32,8 @@ namespace {
 // Its owner may be using it [alloc-4].
 GORT_UNSANITIZED [[gnu::noinline]] void copy_bin(const bin& of, bin_seen& to) noexcept {
   to.from = __atomic_load_n(&of.from, __ATOMIC_RELAXED);
-  to.free =
-      __atomic_load_n(&of.free, __ATOMIC_RELAXED) | __atomic_load_n(&of.later, __ATOMIC_RELAXED);
+  // Acquire pairs with the releases where a slot is taken.
+  to.free = of.free.load_acquire() | __atomic_load_n(&of.later, __ATOMIC_RELAXED);
   to.word = __atomic_load_n(&of.word, __ATOMIC_RELAXED);
   to.taken_over = __atomic_load_n(&of.taken_over, __ATOMIC_RELAXED);
   for (std::size_t i = 0; i < bitmap_words; ++i)

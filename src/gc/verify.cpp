@@ -7,6 +7,9 @@
 // what is new is not dead [span-5]. A word that a destroyed gc::ptr has left behind was shaded when
 // it was written, as any. (Stacks are left out: what dead frames have left there is not wrong.)
 //
+// A pointer to the first byte of something dead may be one past the end of what lies before it:
+// that can be made at any time, and keeps nothing. It is passed over.
+//
 // A raw pointer in a managed object that has outlived what it points to is found as well.
 #include <bit>
 
@@ -25,7 +28,7 @@ GORT_UNSANITIZED [[gnu::noinline]] std::uintptr_t word_at(std::uintptr_t address
 
 void expect_not_dead(std::uintptr_t word, const char* text) noexcept {
   const place to = find(word);
-  if (!to) return;
+  if (!to || (word == to.in->address_of(to.slot) && find(word - 1))) return;
   bool dead = false;
   gate().with_lock([&](bool) { dead = to.in->is_dead(to.slot, sweep_cycle()); });
   // Sure only now: it may have been used for something new between the two looks.

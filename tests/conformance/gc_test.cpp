@@ -119,6 +119,13 @@ TEST(gc_roots, a_closure) {
   expect_kept([](gc::ptr<counted> p) { return std::function<void()>([p] { p->check(); }); });
 }
 
+// Which keeps its memory by a pointer one past its end, and raw ones.
+template <class T>
+concept has_allocator = requires {
+  typename gc::allocator<T>;
+};
+static_assert(has_allocator<char> && !has_allocator<bool>);
+
 TEST(gc_roots, a_vector_in_managed_memory) {
   using vector = std::vector<gc::ptr<counted>, gc::allocator<gc::ptr<counted>>>;
   struct holder {

@@ -23,6 +23,7 @@ enum class fault {
   roots_are_not_shaded,
   mark_without_lock,
   black_before_all_look,
+  black_before_announced,
   no_wait_for_busy,
   busy_first,
   no_sign,
@@ -180,6 +181,35 @@ scenario into_a_new_one(fault with) {
                    }}};
 }
 
+// The same with an object that is made while one marking ends, and whose mark the next one clears
+// only if its span is announced by then [alloc-2].
+scenario into_one_announced_late(fault with) {
+  auto w = std::make_shared<world_of_two>();
+  auto announced = std::make_shared<detail::atomic<std::uint32_t>>();
+  w->used = 3;
+  w->a.store_relaxed(1);
+  w->b.store_relaxed(2);
+  return scenario{{[w, announced, with] {
+                     w->gate.with_lock([&](bool on) {
+                       if (with != fault::black_before_announced) announced->store_release(1);
+                       if (on) (void)w->heap.mark(2);
+                     });
+                     if (with == fault::black_before_announced) announced->store_release(1);
+                     w->move(w->heap.fields[2], w->a);
+                   },
+                   [w, announced] {
+                     w->gate.begin();
+                     w->gate.done([] { return true; }, [] {});
+                     w->used = announced->load_acquire() != 0 ? 2 : 1;
+                     w->begin();
+                     w->used = 3;
+                     w->scan(w->b);
+                     w->scan(w->a);
+                     w->finish();
+                     w->expect_marked(1, "the object is lost");
+                   }}};
+}
+
 outcome all_of(const std::function<scenario()>& make) {
   const outcome o = explore(make);
   EXPECT_FALSE(o.failed) << o.report;
@@ -206,6 +236,10 @@ TEST(marking, the_only_pointer_moved_into_a_new_object_is_found) {
   all_of([] { return into_a_new_one(fault::none); });
 }
 
+TEST(marking, the_only_pointer_moved_into_an_object_announced_late_is_found) {
+  all_of([] { return into_one_announced_late(fault::none); });
+}
+
 TEST(fault, looking_before_storing_is_found) {
   EXPECT_TRUE(explore([] { return moved_roots(fault::look_then_store, 1, 1, 1); }).failed);
 }
@@ -221,6 +255,11 @@ TEST(fault, a_mark_that_is_not_one_step_with_its_entry_is_found) {
 
 TEST(fault, objects_born_black_before_all_stores_look_are_found) {
   EXPECT_TRUE(explore([] { return into_a_new_one(fault::black_before_all_look); }).failed);
+}
+
+TEST(fault, objects_born_black_before_marks_of_theirs_are_cleared_are_found) {
+  EXPECT_TRUE(
+      explore([] { return into_one_announced_late(fault::black_before_announced); }).failed);
 }
 
 // The collector leaves what is grey to a helper, who scans one object and gives back what that has
@@ -372,6 +411,19 @@ scenario word_destroyed(fault with) {
 
 TEST(roots, no_word_is_read_whose_memory_may_be_gone) {
   all_of([] { return word_destroyed(fault::none); });
+}
+TEST(roots, who_waits_for_nobody_goes_on) {
+  EXPECT_FALSE(explore([] {
+                 auto sign = std::make_shared<managed::reading_sign>();
+                 return scenario{{[sign] {
+                   sign->begin(64);
+                   int waits = 0;
+                   sign->wait_till_left(64, [&] {
+                     check(++waits == 1, "waits for a collector that there is not");
+                     return false;
+                   });
+                 }}};
+               }).failed);
 }
 TEST(fault, a_destructor_that_does_not_wait_is_found) {
   EXPECT_TRUE(explore([] { return word_destroyed(fault::no_sign); }).failed);

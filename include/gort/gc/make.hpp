@@ -101,9 +101,10 @@ ptr<T> make_array(std::size_t n) {
 /// part of the heap, where one with std::allocator holds roots, so that what refers to itself by
 /// way of it never dies. For containers that take an allocator with pointers of its own: of
 /// libstdc++ std::vector, deque and basic_string; not list, map and the unordered ones (before GCC
-/// 15). Elements' destructors are the container's business. deallocate() does nothing.
+/// 15). Not for std::vector<bool>, which has raw pointers and one past its end. Elements'
+/// destructors are the container's business. deallocate() does nothing.
 template <class T>
-class allocator {
+requires(!std::is_same_v<T, bool>) class allocator {
  public:
   using value_type = T;
   using pointer = ptr<T>;
