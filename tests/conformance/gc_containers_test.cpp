@@ -1,12 +1,18 @@
-// Containers in managed memory: what they have dropped dies while they live.
+// Containers in managed memory: what they have dropped dies while they live, and those that would
+// hide their memory from the collector are refused.
 #include <gort/gc.hpp>
 
 #include <array>
+#include <fstream>
+#include <string>
 #include <vector>
+
+#include <unistd.h>
 
 #include <gtest/gtest.h>
 
 #include "support/gc_support.hpp"
+#include "support/program.hpp"
 #include "support/run.hpp"
 
 namespace {
@@ -55,6 +61,36 @@ TEST(gc_containers, pointers_whose_scope_has_ended_keep_nothing_in_a_frame_that_
     }
     EXPECT_TRUE(ends(n));
   });
+}
+
+test::ended compile(const std::string& body) {
+  const std::string file =
+      testing::TempDir() + "gc_containers." + std::to_string(getpid()) + ".cpp";
+  std::ofstream(file) << "#include <forward_list>\n#include <memory>\n#include <unordered_map>\n"
+                         "#include <unordered_set>\n#include <vector>\n#include <gort/gc.hpp>\n"
+                         "template <class T> using a = gort::gc::allocator<T>;\n"
+                         "void f() { "
+                      << body << " }\n";
+  test::ended it =
+      test::run_shell(GORT_CXX " -std=c++20 -fsyntax-only -I" GORT_SOURCE_DIR "/include " + file);
+  unlink(file.c_str());
+  return it;
+}
+
+TEST(gc_containers, what_keeps_raw_pointers_is_refused_with_the_reason) {
+  const test::ended good = compile("std::vector<int, a<int>> v; v.push_back(1);");
+  EXPECT_EQ(good.status, 0) << good.text;
+  for (const char* bad :
+       {"std::unordered_set<int, std::hash<int>, std::equal_to<>, a<int>> s; s.insert(1);",
+        "std::unordered_map<int, int, std::hash<int>, std::equal_to<>, a<std::pair<const int, "
+        "int>>> m; m[1] = 2;",
+        "std::forward_list<int, a<int>> l; l.push_front(1);",
+        "auto p = std::allocate_shared<int>(a<int>(), 1);",
+        "std::shared_ptr<int> p(new int, std::default_delete<int>(), a<int>());"}) {
+    const test::ended it = compile(bad);
+    EXPECT_NE(it.status, 0) << bad;
+    EXPECT_TRUE(it.has("keeps its memory by raw pointers")) << bad << it.text;
+  }
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include <gort/detail/managed_make.hpp>
+#include <gort/detail/raw_nodes.hpp>
 #include <gort/gc/ptr.hpp>
 
 namespace gort::gc {
@@ -100,8 +101,10 @@ ptr<T> make_array(std::size_t n) {
 /// Managed memory for standard containers: a container with it, as member of a managed object, is
 /// part of the heap, where one with std::allocator holds roots, so that what refers to itself by
 /// way of it never dies. For containers that take an allocator with pointers of its own: of
-/// libstdc++ std::vector, deque and basic_string; not list, map and the unordered ones (before GCC
-/// 15). Elements' destructors are the container's business. deallocate() does nothing.
+/// libstdc++ std::vector and deque, and what adapts them; not basic_string, list, map and the
+/// unordered ones (before GCC 15), which do not compile with it: some keep raw pointers, so that
+/// the collector would take their memory away. Elements' destructors are the container's business.
+/// deallocate() does nothing.
 template <class T>
 class allocator {
  public:
@@ -115,6 +118,9 @@ class allocator {
 
   /// Throws std::bad_array_new_length, std::bad_alloc.
   pointer allocate(std::size_t n) {
+    static_assert(!gort::detail::kept_by_raw_pointers<T>,
+                  "gc::allocator: this container keeps its memory by raw pointers, which keep "
+                  "nothing alive; use std::vector or std::deque, or std::allocator (docs/gc.md)");
     ptr<T> made;
     if (n > static_cast<std::size_t>(PTRDIFF_MAX) / sizeof(T)) throw std::bad_array_new_length();
     managed::allocate(
