@@ -5,6 +5,7 @@
 #include <array>
 #include <fstream>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include <unistd.h>
@@ -60,6 +61,41 @@ TEST(gc_containers, pointers_whose_scope_has_ended_keep_nothing_in_a_frame_that_
       EXPECT_EQ(counted::ended(), 0);
     }
     EXPECT_TRUE(ends(n));
+  });
+}
+
+TEST(gc_containers, arrays_of_arrays) {
+  const auto numbers = gc::make_array<int[3]>(1000);
+  for (int i = 0; i < 1000; ++i)
+    for (const int each : numbers[i]) ASSERT_EQ(each, 0);
+  test::with_procs(2, [] {
+    counted::reset();
+    struct one : counted {
+      one() : counted(0) {}
+    };
+    test::on_a_stack_of_its_own([] { gc::make_array<one[3]>(4); });
+    EXPECT_TRUE(ends(12));
+  });
+}
+
+TEST(gc_containers, a_weak_pointer_is_a_key_also_after_its_object_has_died) {
+  test::with_procs(2, [] {
+    counted::reset();
+    std::unordered_map<gc::weak<counted>, int> names;
+    gc::weak<counted> first, second;
+    pointer kept;
+    test::on_a_stack_of_its_own([&] {
+      kept = gc::make<counted>(2);
+      first = gc::weak(gc::make<counted>(1));
+      second = gc::weak(kept);
+      names[first] = 1;
+      names[second] = 2;
+    });
+    EXPECT_TRUE(ends(1));
+    EXPECT_FALSE(first.lock());
+    EXPECT_EQ(names.at(first), 1);
+    EXPECT_EQ(names.at(second), 2);
+    EXPECT_EQ(names.at(gc::weak(kept)), 2);
   });
 }
 

@@ -38,7 +38,7 @@ class under_construction {  // destroys what there is if the next constructor th
   under_construction(const under_construction&) = delete;
   under_construction& operator=(const under_construction&) = delete;
   ~under_construction() {
-    while (count_ > 0) first_[--count_].~T();
+    while (count_ > 0) std::destroy_at(first_ + --count_);
   }
   void one_more() noexcept { ++count_; }
   void all_done() noexcept { count_ = 0; }
@@ -84,8 +84,9 @@ ptr<T> make_array(std::size_t n) {
   managed::allocate(detail_of::access<object>::word(made), n * sizeof(object), alignof(object), of,
                     true);
   // Of a scalar, value-initialization is zeros (and of pointers to members it is not).
-  if constexpr (!(std::is_arithmetic_v<object> || std::is_enum_v<object> ||
-                  std::is_pointer_v<object>)) {
+  using scalar = std::remove_all_extents_t<object>;
+  if constexpr (!(std::is_arithmetic_v<scalar> || std::is_enum_v<scalar> ||
+                  std::is_pointer_v<scalar>)) {
     detail_of::under_construction<object> building(made.get());
     for (std::size_t i = 0; i < n; ++i) {
       ::new (static_cast<void*>(made.get() + i)) object();
