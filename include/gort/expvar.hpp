@@ -13,8 +13,9 @@ namespace gort::expvar {
 
 /// Shows what `json` returns, which must be a JSON value, under that name; `json` is called at each
 /// reading, on the reader's goroutine, and may be called by several at once. For good. Throws
-/// runtime_error for a name that is taken, "cmdline" and "memstats" among them. Any thread. Go:
-/// expvar.Publish(name, expvar.Func).
+/// runtime_error for a name that is taken, "cmdline" and "memstats" among them, and for an empty
+/// function. What `json` throws, json() below throws. Any thread. Go: expvar.Publish(name,
+/// expvar.Func).
 void publish(std::string_view name, std::function<std::string()> json);
 
 /// A number that is published under its name, for good: make it static, or never destroy it. Any
@@ -35,7 +36,7 @@ class integer {
   detail::atomic<std::int64_t> value_;
 };
 
-/// The text as a JSON string, in quotes.
+/// The text as a JSON string, in quotes; bytes that are no UTF-8 become U+FFFD, as in Go.
 std::string quoted(std::string_view text);
 
 /// All of them as one object, by name; "cmdline" and "memstats" (those of Go's runtime.MemStats,

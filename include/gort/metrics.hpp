@@ -33,7 +33,8 @@ struct float64_histogram {
   /// A bound that a share p of the values does not exceed: the upper bound of the bucket that has
   /// the ceil(p * total())-th smallest of them, which may be +infinity. p = 0: the lower bound of
   /// the first bucket that has any, so that no value is below it. NaN if there are no values.
-  /// Throws std::invalid_argument unless 0 <= p <= 1. (The guide's function: which answers with the
+  /// Throws std::invalid_argument unless 0 <= p <= 1, and for buckets that are not one more than
+  /// the counts. (The guide's function: which answers with the
   /// first bucket's bound, empty or not, for a small p or no values.)
   double percentile(double p) const;
 

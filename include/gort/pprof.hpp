@@ -99,7 +99,7 @@ class label_set {
 
   std::size_t size() const noexcept;
   bool empty() const noexcept { return held_ == nullptr; }
-  /// The n-th key and value; they last as long as this set or a copy of it.
+  /// The n-th key and value, "" from size() on; they last as long as this set or a copy of it.
   std::pair<std::string_view, std::string_view> operator[](std::size_t n) const noexcept;
   /// The value of a key.
   std::optional<std::string_view> find(std::string_view key) const noexcept;

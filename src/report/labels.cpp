@@ -78,7 +78,7 @@ std::size_t label_set::size() const noexcept {
 }
 
 std::pair<std::string_view, std::string_view> label_set::operator[](std::size_t n) const noexcept {
-  return texts_of(*held_).all[n];
+  return n < size() ? texts_of(*held_).all[n] : std::pair<std::string_view, std::string_view>();
 }
 
 std::optional<std::string_view> label_set::find(std::string_view key) const noexcept {

@@ -1,5 +1,7 @@
 // tools/gdb/gort.py in the real gdb: on a process that has stopped, with the script from the
 // program itself, and on a core of it.
+#pragma GCC optimize("omit-frame-pointer")  // as most programs are compiled: gort's headers, too
+
 #include <unistd.h>
 
 #include <csignal>
@@ -74,7 +76,8 @@ std::string own_path() {
 
 std::string commands() {
   std::string all;
-  for (const char* each : {"info goroutines", "goroutine 1 bt", "goroutine all bt"})
+  for (const char* each : {"info goroutines", "goroutine 1 bt", "goroutine all bt",
+                           "goroutine all print no_such_name"})
     all += " -ex 'echo \\n=== " + std::string(each) + "\\n' -ex '" + each + "'";
   return all;
 }
@@ -109,6 +112,7 @@ void check_what_is_shown(const std::string& text) {
   EXPECT_NE(list.find("sync.Mutex.Lock"), list.npos) << list;
   EXPECT_NE(list.find("{name: rx} "), list.npos) << list;
   EXPECT_NE(list.find("inner_waits at gdb_test.cpp:"), list.npos) << list;
+  EXPECT_EQ(list.find("recv_slow"), list.npos) << list;
   EXPECT_NE(list.find("not started created by "), list.npos) << list;
   const std::string own = part(text, "goroutine 1 bt");
   EXPECT_NE(own.find("shop::stops_here ("), own.npos) << own;
@@ -131,6 +135,11 @@ void check_what_is_shown(const std::string& text) {
   EXPECT_NE(locked.find("inner_waits"), locked.npos) << all;
   EXPECT_NE(block_with(all, "sync.Mutex.Lock").find("mutex::lock_slow"), all.npos) << all;
   EXPECT_NE(all.find(", which has not started"), all.npos) << all;
+  // A command that fails in one is tried in the others, and is no fault of the script.
+  const std::string fails = part(text, "goroutine all print no_such_name");
+  EXPECT_NE(fails.find("No symbol \"no_such_name\""), fails.npos) << text;
+  EXPECT_NE(fails.find("{name: rx}"), fails.npos) << fails;
+  EXPECT_EQ(text.find("Python"), text.npos) << text;
 }
 
 // Why gdb cannot be asked; null: it can.

@@ -48,6 +48,8 @@ TEST(pprof_labels, a_set_is_sorted_and_the_last_of_a_key_counts) {
   EXPECT_TRUE(pprof::labels().empty());
   EXPECT_EQ(pprof::labels("k", "v").find("k"), "v");
   EXPECT_EQ(pprof::labels("k", "v").find("j"), std::nullopt);
+  EXPECT_EQ(pprof::labels("k", "v")[1].first, "");
+  EXPECT_EQ(pprof::label_set()[0].second, "");
 }
 
 TEST(pprof_labels, with_labels_adds_and_puts_back) {

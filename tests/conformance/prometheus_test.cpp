@@ -259,6 +259,25 @@ TEST(vars, are_go_s_expvar) {
   });
 }
 
+TEST(vars, are_json_whatever_a_text_holds) {
+  const auto as_json = [](std::string_view text) { return gort::expvar::quoted(text); };
+  EXPECT_EQ(as_json("a\"\\\x01<"), "\"a\\\"\\\\\\u0001\\u003c\"");
+  for (const std::string good : {"\u00e4", "\u20ac", "\U0001f600", "\U0010ffff", "\ud7ff"})
+    EXPECT_EQ(as_json(good + "x"), '"' + good + "x\"");
+  // A byte of the midst, cut ones, longer ones than needed, half a pair, beyond the last.
+  EXPECT_EQ(as_json("\x80x"), "\"\\ufffdx\"");
+  EXPECT_EQ(as_json("x\xe2\x82"), "\"x\\ufffd\\ufffd\"");
+  EXPECT_EQ(as_json("\xc0\xaf"), "\"\\ufffd\\ufffd\"");
+  EXPECT_EQ(as_json("\xe0\x80\x80"), "\"\\ufffd\\ufffd\\ufffd\"");
+  EXPECT_EQ(as_json("\xed\xa0\x80"), "\"\\ufffd\\ufffd\\ufffd\"");
+  EXPECT_EQ(as_json("\xf4\x90\x80\x80"), "\"\\ufffd\\ufffd\\ufffd\\ufffd\"");
+}
+
+TEST(vars, what_cannot_be_called_is_refused_where_it_is_published) {
+  EXPECT_THROW(gort::expvar::publish("nothing to call", nullptr), gort::runtime_error);
+  EXPECT_THAT(gort::expvar::json(), Not(HasSubstr("nothing to call")));
+}
+
 // --- Prometheus's own programs
 
 bool has(const std::string& program) {

@@ -59,6 +59,11 @@ TEST(percentile, refuses_what_is_no_share) {
   EXPECT_THROW(h.percentile(std::nan("")), std::invalid_argument);
 }
 
+TEST(percentile, refuses_counts_without_their_buckets) {
+  EXPECT_THROW(histogram({1, 2}, {}).percentile(0.5), std::invalid_argument);
+  EXPECT_THROW(histogram({1, 2, 3, 4, 5}, five).percentile(1), std::invalid_argument);
+}
+
 TEST(histogram_since, is_what_came_between) {
   const float64_histogram earlier = histogram({0, 7, 1, 0}, five);
   const float64_histogram later = histogram({0, 9, 1, 1}, five);

@@ -202,29 +202,38 @@ class Program:
     # ---------------------------------------------------------------- names of places
 
     def user_place(self, g):
-        """The function that waits: the first that is not gort's, by frame pointers."""
+        """The function that waits: the innermost that is not gort's. By gdb's own unwinder, for
+        programs keep no frame pointers."""
         if g.thread:
             return ""
         if g.entry:
             return "not started"
-        _, registers = LEFT[architecture()]
-        frame = g.saved_sp
-        pc = self.memory.number(frame + 8 * registers["rip" if "rip" in registers else "pc"])
-        pointer = self.memory.number(frame + 8 * registers.get("rbp", 10))
-        last = ""
-        for _ in range(16):
-            name, ours = known_place(pc, True)
-            last = name or last
-            if name and not ours:
-                break
-            try:
-                pc = self.memory.number(pointer + 8)
-                pointer = self.memory.number(pointer)
-            except gdb.MemoryError:
-                break
-            if pc == 0 or pointer == 0:
-                break
-        return last
+        if not g.saved_sp:
+            return ""
+        before = gdb.selected_thread()
+        left.look_at(g)
+        outermost = ""
+        try:
+            frame, _ = left.first_frame()
+            for _ in range(64):
+                if frame is None:
+                    break
+                name, at, function = frame.name(), frame.find_sal(), frame.function()
+                table, line = at.symtab, at.line
+                if function is not None and is_ours(name, table):
+                    # A lambda's call may be in the midst of lines of what was inlined there.
+                    table, line = function.symtab, function.line
+                if name and not STARTS.search(name):
+                    outermost = named(name, table, line)
+                    if not is_ours(name, table):
+                        break
+                frame = frame.older()
+        except gdb.error:
+            pass  # a stack that cannot be followed to its end
+        finally:
+            left.look_away()
+            before.switch()
+        return outermost
 
 
 def architecture():
@@ -256,6 +265,10 @@ OURS = ("gort::", "gort_", "std::", "__gnu_cxx::")
 OUR_FILES = re.compile(r"/include/(gort|c\+\+)/|/src/(arch|os|report|sched|stack|sync)/")
 
 
+# By which a goroutine is started: the outermost of each.
+STARTS = re.compile(r"^gort_context_entry|^gort::sched::.*start_goroutine|^gort::detail::")
+
+
 def is_ours(name, table):
     if "::" in name.split("<")[0].split("(")[0]:
         return name.startswith(OURS)
@@ -282,13 +295,19 @@ def look_up(pc, user):
         text = gdb.execute("info symbol 0x%x" % (pc - 1), to_string=True)
         name = "" if text.startswith("No symbol") else text.split(" + ")[0].split(" in section")[0]
         return name.strip(), is_ours(name, None)
-    where = " at %s:%d" % (table.filename.rsplit("/", 1)[-1], line) if table is not None else ""
-    return without_parameters(name) + where, is_ours(name, table)
+    return named(name, table, line), is_ours(name, table)
+
+
+def named(name, table, line):
+    where = ""
+    if table is not None:
+        where = " at " + table.filename.rsplit("/", 1)[-1] + (":%d" % line if line else "")
+    return without_parameters(name) + where
 
 
 def without_parameters(name):
     text = name[:-len(" const")] if name.endswith(" const") else name
-    if not text.endswith(")"):
+    if not text.endswith(")") or text.endswith("operator()"):
         return name
     depth = 0
     for i in range(len(text) - 1, -1, -1):
@@ -473,7 +492,12 @@ class GoroutineCommand(gdb.Command):
         for i, g in enumerate(which):
             if words[0] == "all" or command in ("bt", "backtrace", "where"):
                 print(("\n" if i else "") + header(g, now_ns))
-            run_in(g, command)
+            try:
+                run_in(g, command)
+            except gdb.error as wrong:
+                if words[0] != "all":
+                    raise gdb.GdbError(str(wrong))
+                print(wrong)  # it may be right for the others
 
 
 InfoGoroutines()

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <type_traits>
 
 #include <gort/detail/managed_word.hpp>
@@ -31,7 +32,7 @@ void set_ending(void* first, const ending_type& type, std::size_t count) noexcep
 template <class T>
 void destroy_each(void* first, std::size_t count) noexcept {
   T* each = static_cast<T*>(first);
-  for (std::size_t i = count; i-- > 0;) each[i].~T();
+  for (std::size_t i = count; i-- > 0;) std::destroy_at(each + i);
 }
 
 template <class T>

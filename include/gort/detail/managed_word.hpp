@@ -10,7 +10,8 @@
 //            that takes the word as its operand, and a word is an operand of its destructor.
 //   [word-2] Store first, then look at `shading`, then shade what was stored. So a thread that
 //            stops between these has its pointer in two places: where it was stored and where it
-//            came from, which stays as it is till then. A move empties its source last.
+//            came from, which stays as it is till then. A move empties its source last, and so
+//            does an end its own word.
 //   [word-3] *Every* store does so: on stacks, in managed objects, elsewhere. So what stands in a
 //            word was shaded, or has stood there since before the marking; so one look at each
 //            word, at any time during the marking, finds all there is. No look need be repeated,
@@ -61,7 +62,10 @@ class managed_word {
   managed_word(const managed_word&) = delete;
   managed_word& operator=(const managed_word&) = delete;
   ~managed_word() {
-    asm volatile("" ::"m"(word_));  // [word-1]: it has lived until here
+    in_memory();  // [word-1]: it has lived until here
+    // Else it would keep its object where it is scanned on: in a frame that goes on, in what a
+    // container has memory for. Last, as the end of a move is [word-2].
+    clear();
     if (elsewhere()) [[unlikely]]
       gc_forget(this);
   }

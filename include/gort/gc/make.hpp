@@ -8,6 +8,7 @@
 #include <utility>
 
 #include <gort/detail/managed_make.hpp>
+#include <gort/detail/raw_nodes.hpp>
 #include <gort/gc/ptr.hpp>
 
 namespace gort::gc {
@@ -37,7 +38,7 @@ class under_construction {  // destroys what there is if the next constructor th
   under_construction(const under_construction&) = delete;
   under_construction& operator=(const under_construction&) = delete;
   ~under_construction() {
-    while (count_ > 0) first_[--count_].~T();
+    while (count_ > 0) std::destroy_at(first_ + --count_);
   }
   void one_more() noexcept { ++count_; }
   void all_done() noexcept { count_ = 0; }
@@ -83,8 +84,9 @@ ptr<T> make_array(std::size_t n) {
   managed::allocate(detail_of::access<object>::word(made), n * sizeof(object), alignof(object), of,
                     true);
   // Of a scalar, value-initialization is zeros (and of pointers to members it is not).
-  if constexpr (!(std::is_arithmetic_v<object> || std::is_enum_v<object> ||
-                  std::is_pointer_v<object>)) {
+  using scalar = std::remove_all_extents_t<object>;
+  if constexpr (!(std::is_arithmetic_v<scalar> || std::is_enum_v<scalar> ||
+                  std::is_pointer_v<scalar>)) {
     detail_of::under_construction<object> building(made.get());
     for (std::size_t i = 0; i < n; ++i) {
       ::new (static_cast<void*>(made.get() + i)) object();
@@ -100,9 +102,10 @@ ptr<T> make_array(std::size_t n) {
 /// Managed memory for standard containers: a container with it, as member of a managed object, is
 /// part of the heap, where one with std::allocator holds roots, so that what refers to itself by
 /// way of it never dies. For containers that take an allocator with pointers of its own: of
-/// libstdc++ std::vector, deque and basic_string; not list, map and the unordered ones (before GCC
-/// 15). Not for std::vector<bool>, which has raw pointers and one past its end. Elements'
-/// destructors are the container's business. deallocate() does nothing.
+/// libstdc++ std::vector (but of bool) and deque, and what adapts them; not basic_string, list, map and the
+/// unordered ones (before GCC 15), which do not compile with it: some keep raw pointers, so that
+/// the collector would take their memory away. Elements' destructors are the container's business.
+/// deallocate() does nothing.
 template <class T>
 requires(!std::is_same_v<T, bool>) class allocator {
  public:
@@ -116,6 +119,9 @@ requires(!std::is_same_v<T, bool>) class allocator {
 
   /// Throws std::bad_array_new_length, std::bad_alloc.
   pointer allocate(std::size_t n) {
+    static_assert(!gort::detail::kept_by_raw_pointers<T>,
+                  "gc::allocator: this container keeps its memory by raw pointers, which keep "
+                  "nothing alive; use std::vector or std::deque, or std::allocator (docs/gc.md)");
     ptr<T> made;
     if (n > static_cast<std::size_t>(PTRDIFF_MAX) / sizeof(T)) throw std::bad_array_new_length();
     managed::allocate(

@@ -41,6 +41,8 @@ class weak {
   }
 
  private:
+  friend struct std::hash<weak>;
+
   ptr<managed::weak_handle> handle_;
   std::uintptr_t hidden_ = 0;  // the address: its complement, as stacks are scanned word by word
 };
@@ -85,6 +87,14 @@ class atomic_ptr {
 };
 
 }  // namespace gort::gc
+
+/// The same also after the object has died, so that a weak pointer may be a key.
+template <class T>
+struct std::hash<gort::gc::weak<T>> {
+  std::size_t operator()(const gort::gc::weak<T>& p) const noexcept {
+    return std::hash<std::uintptr_t>()(p.hidden_);
+  }
+};
 
 namespace gort::runtime {
 

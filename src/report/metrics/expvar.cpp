@@ -104,6 +104,29 @@ struct published {
                                                    {"memstats", memory_statistics}};
 };
 
+// How many bytes of `text`, from its beginning on, are one character of UTF-8; 0: it is none.
+std::size_t character(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned lead = byte(0);
+  const std::size_t size = lead < 0x80 ? 1
+                           : lead < 0xc2
+                               ? 0  // in the midst of one, or two bytes for what needs one
+                           : lead < 0xe0 ? 2
+                           : lead < 0xf0 ? 3
+                           : lead < 0xf5 ? 4
+                                         : 0;
+  if (size > text.size()) return 0;
+  for (std::size_t i = 1; i < size; ++i)
+    if ((byte(i) & 0xc0) != 0x80) return 0;
+  if (size < 3) return size;
+  // Longer than needed, halves of UTF-16's pairs, beyond the last one.
+  const unsigned second = byte(1);
+  if ((lead == 0xe0 && second < 0xa0) || (lead == 0xed && second > 0x9f) ||
+      (lead == 0xf0 && second < 0x90) || (lead == 0xf4 && second > 0x8f))
+    return 0;
+  return size;
+}
+
 // Never destroyed: goroutines may read while static destructors run.
 published& those() {
   static auto* made = new published;
@@ -113,6 +136,7 @@ published& those() {
 }  // namespace
 
 void publish(std::string_view name, function json) {
+  if (json == nullptr) throw runtime_error("expvar: no function for " + std::string(name));
   published& to = those();
   to.lock.lock();
   const bool fresh = to.all.try_emplace(std::string(name), std::move(json)).second;
@@ -122,9 +146,17 @@ void publish(std::string_view name, function json) {
 
 std::string quoted(std::string_view text) {
   std::string out = "\"";
-  for (const char c : text) {
+  while (!text.empty()) {
+    const std::size_t size = character(text);
+    const char c = text.front();
     const auto u = static_cast<unsigned char>(c);
     constexpr char digits[] = "0123456789abcdef";
+    if (size != 1) {
+      out += size == 0 ? "\\ufffd" : text.substr(0, size);
+      text.remove_prefix(std::max<std::size_t>(size, 1));
+      continue;
+    }
+    text.remove_prefix(1);
     if (c == '"' || c == '\\')
       (out += '\\') += c;
     else if (u < 0x20 || c == '<' || c == '>' || c == '&' || u == 0x7f)

@@ -58,6 +58,8 @@ double float64_histogram::percentile(double p) const {
   if (!(p >= 0 && p <= 1)) throw std::invalid_argument("percentile: not between 0 and 1");
   const std::uint64_t all = total();
   if (all == 0) return std::numeric_limits<double>::quiet_NaN();
+  if (buckets.size() != counts.size() + 1)
+    throw std::invalid_argument("percentile: as many buckets as counts and one more are needed");
   // The rank of the value that is asked for, from 1. 0.07 * 100 is a little more than 7, and means
   // the seventh.
   constexpr double slack = 1e-12;
