@@ -18,7 +18,7 @@ using namespace gort;
 std::map<std::string, ::prometheus::ClientMetric> collect() {
   std::map<std::string, ::prometheus::ClientMetric> out;
   for (const auto& each :
-       prometheus::go_collector({.runtime = {prometheus::metrics_all}}).Collect()) {
+       gort::prometheus::go_collector({.runtime = {gort::prometheus::metrics_all}}).Collect()) {
     if (!each.metric.empty()) out[each.name] = each.metric.front();
   }
   return out;
