@@ -6,8 +6,7 @@
 //      finalizer reaches is not dead (mark_endings() sees to that), so of a chain the head goes
 //      first, and a cycle never;
 //   3. dead objects with destructors, of which none has run, live on for it, with all they reach:
-//   so
-//      a container can still destroy what is in its memory;
+//      so a container can still destroy what is in its memory;
 //   4. of those that are dead even now cleanups are due, and their memory is free.
 // One goroutine runs them, one after the other, and ends when there are no more. What has been
 // finalized or destroyed is an object like any other afterwards: dead in a later cycle, or, if
@@ -15,15 +14,13 @@
 //
 // Invariants
 //   [end-1] `specials` and `due` are guarded by `lock`, which parks: the collector is a plain
-//   thread,
-//           and nobody who allocates has it, or waits for the collector with it.
+//           thread, and nobody who allocates has it, or waits for the collector with it.
 //   [end-2] What is due is a root until it is being run; then it is on that goroutine's stack.
 //   [end-3] A handle's target is read, and what it yields stored and marked, under the gate's lock.
 //           From the end of the marking until step 1 is over a dead target yields null
 //           (`weak_ends`); so nobody gets hold of what will be freed.
 //   [end-4] What is dead is told by its span and its mark [span-5], and stays so while the
-//   collector
-//           goes through these steps: nobody can reach it but by weak pointers.
+//           collector goes through these steps: nobody can reach it but by weak pointers.
 #include <cstddef>
 #include <deque>
 #include <functional>

@@ -9,19 +9,18 @@
 // the smallest. The marker needs that word and the line with the slot's bits, nothing else.
 //
 // Invariants
-//   [span-1] base, slots and the like are written before pages[] says so (release, acquire)
-//   and
+//   [span-1] base, slots and the like are written before pages[] says so (release, acquire) and
 //            stay until the span's pages are freed, which the sweep does, and nothing else.
 //   [span-2] `live`: slots that hold an object, or that the owner of a cached span may fill at any
 //            time. Written under the lock of the span's class [central-1]; read without.
 //   [span-3] `cached`: some cache takes slots from it, or a large one's address is about to be
 //            stored [alloc-1]. It is in no list, and its pages are not freed.
-//   [span-5] What is not marked may live if it was made since the marking has ended: in a span
-//   whose
-//            sweep_cycle is the present one, in a slot that is `held` (a cache had it free when the
-//            marking began [alloc-3]), in a large one that is cached. is_settled() says so.
 //   [span-4] `mark`: bits are set by atomic or while marking [mark-3], cleared by the collector
 //            before.
+//   [span-5] What is not marked may live if it was made since the marking has ended: in a span
+//            whose sweep_cycle is the present one, in a slot that is `held` (a cache had it free
+//            when the marking began [alloc-3]), in a large one that is cached. is_settled() says
+//            so.
 #pragma once
 
 #include <cstddef>

@@ -23,6 +23,7 @@ bool begin_life(span& taken, const std::uint64_t* masks, bool is_new) noexcept {
       return;
     }
     for (std::size_t i = 0; i < bitmap_words; ++i) {
+      // Pairs with nothing: as in set_mark().
       if (masks[i] != 0) taken.bits[i].mark.fetch_or_acq_rel(masks[i]);
     }
   });

@@ -2,6 +2,7 @@
 // include/gort/detail/managed_word.hpp, the slots of src/gc/allocate.cpp, the table's words of
 // src/gc/roots.cpp. Object 0 is none. The barrier of every thread is implied: values here are
 // sequentially consistent, so what a missing barrier would do is not found.
+// Long file: one small world, and what may happen in it; the scenarios share it.
 #include <array>
 #include <memory>
 #include <vector>

@@ -102,10 +102,10 @@ ptr<T> make_array(std::size_t n) {
 /// Managed memory for standard containers: a container with it, as member of a managed object, is
 /// part of the heap, where one with std::allocator holds roots, so that what refers to itself by
 /// way of it never dies. For containers that take an allocator with pointers of its own: of
-/// libstdc++ std::vector (but of bool) and deque, and what adapts them; not basic_string, list, map and the
-/// unordered ones (before GCC 15), which do not compile with it: some keep raw pointers, so that
-/// the collector would take their memory away. Elements' destructors are the container's business.
-/// deallocate() does nothing.
+/// libstdc++ std::vector (but of bool) and deque, and what adapts them; not basic_string, list, map
+/// and the unordered ones (before GCC 15), which do not compile with it: some keep raw pointers, so
+/// that the collector would take their memory away. Elements' destructors are the container's
+/// business. deallocate() does nothing.
 template <class T>
 requires(!std::is_same_v<T, bool>) class allocator {
  public:
