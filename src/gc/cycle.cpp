@@ -6,7 +6,7 @@
 //
 // Who gets slots beyond the goal helps marking for up to 100 us; who finds nothing to help with,
 // while a quarter more than the goal is in use, or more than the limit's, sleeps so long, in place.
-// That bounds what is allocated during a cycle, and nobody waits for its end.
+// That bounds what is allocated until a cycle has begun, and during it; nobody waits for its end.
 //
 // Invariants
 //   [cycle-1] `wanted`, `begun` and `done` are numbers of cycles, under `lock` (atomic for readers
@@ -224,12 +224,12 @@ void account(std::size_t bytes) noexcept {
   const pace_lines lines = lines_for(used);
   if (used < lines.trigger) return;
   const std::uint32_t begun = asked.begun.load_relaxed();
-  if (begun == asked.done.load_relaxed()) {
+  const bool runs = begun != asked.done.load_relaxed();
+  if (!runs) {
     want(begun + 1);
-    (void)ensure_thread(others::are_relied_on);
-    return;
+    if (ensure_thread(others::are_relied_on) != 0) return;
   }
-  if (used < lines.goal || help_marking()) return;
+  if (used < lines.goal || (runs && help_marking())) return;
   constexpr std::int64_t sleep_ns = 100'000;
   if (used >= lines.sleeps_from) os::sleep_ns(sleep_ns);
 }

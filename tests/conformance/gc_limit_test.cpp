@@ -133,7 +133,7 @@ TEST(gc_limit, counts_stacks_and_tables) {
     EXPECT_GT(now.runtime, 0u);
     stop.close();
     std::vector<gc::ptr<int>> small;
-    for (int i = 0; i < 200'000; ++i) small.push_back(gc::make<int>(i));
+    for (int i = 0; i < 2'000'000; ++i) small.push_back(gc::make<int>(i));
     EXPECT_GT(managed::read_memory_use().tables, before.tables + 100'000);
   });
 }

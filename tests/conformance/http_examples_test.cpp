@@ -5,11 +5,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <array>
+#include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -194,10 +196,15 @@ TEST_F(http_examples, the_commands_that_the_demo_prints_work) {
     line = replaced(replaced(line, "seconds=5", "seconds=1"), "-seconds 5", "-seconds 1");
     line = replaced(replaced(line, "sleep 5", "sleep 0.1"), "go tool",
                     gort::test::find_go() + " tool");
-    FILE* work = popen(("curl -sS -m 30 " + at + "/work >/dev/null 2>&1").c_str(), "r");
+    std::atomic<bool> over{false};
+    std::thread work([&] {  // until the command has seen it
+      while (!over.load(std::memory_order_relaxed))
+        (void)gort::test::run_shell("curl -sS -m 30 " + at + "/work");
+    });
     const gort::test::ended got = gort::test::run_shell(
         "cd /tmp && PPROF_TMPDIR=/tmp/gort-pprof-copies GOTOOLCHAIN=local " + line);
-    if (work != nullptr) pclose(work);
+    over.store(true, std::memory_order_relaxed);
+    work.join();
     EXPECT_EQ(got.status, 0) << line << "\n" << got.text;
     if (line.find("pprof -top") != line.npos) {
       EXPECT_TRUE(got.has("Type: ")) << line << "\n" << got.text;
