@@ -57,8 +57,9 @@ overflow_verdict judge_fault(const void* address, const void* sp) noexcept {
 
 void no_stack(unsigned size_class) noexcept {
   const long mappings_max = os::mapping_count_max();
-  // A split takes up to two more, and the kernel wants to stay below its limit.
-  constexpr long near = 4;
+  // A split takes up to two more, and the kernel wants to stay below its limit; what has failed was
+  // undone since, and others may have unmapped something.
+  constexpr long near = 64;
   const bool no_mappings = mappings_max > 0 && os::mapping_count() + near >= mappings_max;
   os::free_spare_mappings();  // the report's
   base::short_text text;
