@@ -42,6 +42,11 @@ GORT_LEFT_BY_SWITCH T peek_acquire(detail::atomic<T>& x) noexcept {
   return value;
 }
 
+template <class T>
+GORT_LEFT_BY_SWITCH void poke_relaxed(detail::atomic<T>& x, T value) noexcept {
+  __atomic_store(x.address(), &value, __ATOMIC_RELAXED);
+}
+
 stack::stack_bounds bounds_of(const g& who) noexcept {
   return {reinterpret_cast<std::uintptr_t>(peek_plain(who.stack_low)) +
               stack::guard_bytes(peek_plain(who.stack_class)),
@@ -100,12 +105,13 @@ bool look_in_place(const look_functions& f, g& who, std::int64_t ns) noexcept {
 void look_at_running(const look_functions& f, g& who, std::int64_t ns) noexcept {
   m* at = peek_plain(who.m);
   if (at == nullptr) return;
-  const os::thread_handle thread = at->thread.load_relaxed();  // a hint: records stay [threads-2]
-  if (thread.id == 0 || at->current.load_relaxed() != &who) return;
+  // Hints: records stay [threads-2]. A new one is reached by its address only, which orders it.
+  const os::thread_handle thread = peek_relaxed(at->thread);
+  if (thread.id == 0 || peek_relaxed(at->current) != &who) return;
   if (os::activity_of(thread) == os::thread_activity::blocked)
     return f.asleep(who, thread, bounds_of(who), ns);
   if (!preemption_is_on()) return f.unseen(who, ns);
-  at->samples.look_ns.store_relaxed(ns);  // [look-3]; the system orders it before the signal
+  poke_relaxed(at->samples.look_ns, ns);  // [look-3]; the system orders it before the signal
   os::interrupt_thread(thread);
 }
 
