@@ -12,11 +12,8 @@
 #include <cstdlib>
 #include <fstream>
 #include <string>
-#include <type_traits>
 #include <utility>
 #include <vector>
-
-#include <gort/debug.hpp>
 
 namespace heap_bench {
 
@@ -101,24 +98,7 @@ class histogram {
   std::uint64_t worst_ = 0;
 };
 
-namespace if_there_is_none {
-struct any {
-  template <class T>
-  any(const T&) {}
-};
-inline bool set_memory_limit(any) { return false; }
-}  // namespace if_there_is_none
-
-/// False: this gort has no memory limit.
-inline bool limit_memory(std::int64_t bytes) {
-  using namespace gort::debug;
-  using namespace if_there_is_none;
-  using result = decltype(set_memory_limit(bytes));
-  set_memory_limit(bytes);
-  return !std::is_same_v<result, bool>;
-}
-
-/// How much of the figures of issue 12's big heap: 1 is 10 M objects and 20 s.
+/// How much of the figures of the big heap: 1 is 10 M objects and 20 s.
 inline double scale() {
   const char* text = std::getenv("GORT_HEAP_SCALE");
   return text == nullptr ? 0.2 : std::strtod(text, nullptr);
