@@ -1,4 +1,4 @@
-"""The table of the managed heap, beside Go's: with the bounds that it should keep. For bench/run."""
+"""The table of the managed heap beside Go, with the bounds it should keep. For bench/run."""
 import json
 import os
 import statistics
