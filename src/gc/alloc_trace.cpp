@@ -11,7 +11,6 @@
 // dead stays so, and its slot is nobody's yet. So an address is never allocated twice in the text
 // without having been freed in between.
 #include <algorithm>
-#include <bit>
 #include <charconv>
 #include <cstdint>
 #include <cstring>
@@ -19,11 +18,9 @@
 #include <span>
 #include <string_view>
 
-#include <gort/detail/spin_lock.hpp>
 #include <gort/runtime.hpp>
 
 #include "base/env.hpp"
-#include "gc/caches.hpp"
 #include "gc/collector.hpp"
 #include "gc/sampling.hpp"
 #include "os/write.hpp"
@@ -71,16 +68,6 @@ struct piece {
   }
 };
 
-// Those that sweep_span() will free.
-void find_dead(span& each, std::uint64_t (&dead)[bitmap_words]) noexcept {
-  detail::spin_guard guard(class_of(*the_stores(), each).lock);
-  const bool settled = each.is_settled(sweep_cycle());
-  for (std::size_t i = 0; i < bitmap_words; ++i)
-    dead[i] = settled ? each.bits[i].live.load_relaxed() & ~each.bits[i].mark.load_relaxed() &
-                            ~each.held[i].load_relaxed()
-                      : 0;
-}
-
 // Apart, for its frame.
 [[gnu::noinline]] void print_allocation(std::uintptr_t slot, std::size_t bytes) noexcept {
   piece out;
@@ -101,18 +88,12 @@ void trace_frees() noexcept {
   piece stack;
   stack.add_stack();
   for_each_span([&](span& each) {
-    std::uint64_t dead[bitmap_words];
-    find_dead(each, dead);
-    for (std::size_t i = 0; i < bitmap_words; ++i) {
-      for (; dead[i] != 0; dead[i] &= dead[i] - 1) {
-        const auto slot = static_cast<std::uint32_t>(i * 64) +
-                          static_cast<std::uint32_t>(std::countr_zero(dead[i]));
-        piece out;
-        out.begin("tracefree(", each.address_of(slot), each.slot_bytes);
-        out.add({stack.text, std::min(stack.used, sizeof(out.text) - out.used - 1)});
-        out.print();
-      }
-    }
+    for_each_dead(each, sweep_cycle(), [&](std::uintptr_t slot) {
+      piece out;
+      out.begin("tracefree(", slot, each.slot_bytes);
+      out.add({stack.text, std::min(stack.used, sizeof(out.text) - out.used - 1)});
+      out.print();
+    });
   });
 }
 

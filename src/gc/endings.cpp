@@ -148,13 +148,12 @@ void find_destructors(end_book& all) {
   const std::uint32_t cycle = sweep_cycle();
   for_each_span([&](span& each) {
     if (each.kind != kind::ending) return;
-    find_ending(
-        each, cycle,
-        [](std::uintptr_t slot, void* raw) {
-          static_cast<end_book*>(raw)->due.push_back({slot, {}});
-          statistics::add(counted.destructors_queued, 1);
-        },
-        &all);
+    for_each_dead(each, cycle, [&all](std::uintptr_t slot) {
+      // Acquire pairs with the release in set_ending(): the objects are there.
+      if (reinterpret_cast<object_header*>(slot)->type.load_acquire() == nullptr) return;
+      all.due.push_back({slot, {}});
+      statistics::add(counted.destructors_queued, 1);
+    });
   });
 }
 

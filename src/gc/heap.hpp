@@ -70,10 +70,12 @@ struct alignas(64) span {
     return sweep_cycle.load_relaxed() != cycle &&
            (size_class != large_class || cached.load_relaxed() == 0);
   }
-  /// After the marking; likewise.
+  /// Of 64 slots, those that a settled span keeps. After the marking; likewise.
+  std::uint64_t kept(std::size_t word) const noexcept {
+    return bits[word].mark.load_relaxed() | held[word].load_relaxed();
+  }
   bool is_dead(std::uint32_t slot, std::uint32_t cycle) const noexcept {
-    const std::uint64_t kept = bits[slot / 64].mark.load_relaxed() | held[slot / 64].load_relaxed();
-    return (kept >> slot % 64 & 1) == 0 && is_settled(cycle);
+    return (kept(slot / 64) >> slot % 64 & 1) == 0 && is_settled(cycle);
   }
   bool is_marked(std::uint32_t slot) const noexcept {
     return (bits[slot / 64].mark.load_relaxed() >> slot % 64 & 1) != 0;
@@ -198,8 +200,13 @@ struct swept {
   std::size_t freed = 0;
 };
 swept sweep_span(span& each, std::uint32_t cycle) noexcept;
-/// Of kind `ending`: calls f(address) for each object that is dead and has a destructor to run.
-void find_ending(span& each, std::uint32_t cycle, void (*f)(std::uintptr_t, void*),
-                 void* argument) noexcept;
+/// Calls f(address) for each slot that sweep_span() will free.
+void for_each_dead(span& of, std::uint32_t cycle, void (*f)(std::uintptr_t, void*),
+                   void* argument) noexcept;
+template <class F>
+void for_each_dead(span& of, std::uint32_t cycle, F f) noexcept {
+  for_each_dead(
+      of, cycle, [](std::uintptr_t slot, void* raw) { (*static_cast<F*>(raw))(slot); }, &f);
+}
 
 }  // namespace gort::managed

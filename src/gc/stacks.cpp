@@ -25,6 +25,7 @@
 #include "gc/statistics.hpp"
 #include "os/resident.hpp"
 #include "sched/gmp/g.hpp"
+#include "sched/gmp/peek.hpp"
 #include "sched/stacks/stack_size.hpp"
 #include "stack/slots.hpp"
 
@@ -42,11 +43,9 @@ struct record_seen {
 // release in finish_switch(): the saved stack pointer is there [scan-1].
 GORT_UNSANITIZED [[gnu::noinline]] record_seen look_at(detail::g& of) noexcept {
   record_seen seen;
-  seen.id = __atomic_load_n(&of.id, __ATOMIC_RELAXED);
-  std::uint32_t on_cpu;
-  __atomic_load(of.on_cpu.address(), &on_cpu, __ATOMIC_ACQUIRE);
-  seen.parked = on_cpu == sched::on_cpu_nowhere;
-  seen.saved_sp = __atomic_load_n(&of.saved_sp, __ATOMIC_RELAXED);
+  seen.id = sched::peek_plain(of.id);
+  seen.parked = sched::peek_acquire(of.on_cpu) == sched::on_cpu_nowhere;
+  seen.saved_sp = sched::peek_plain(of.saved_sp);
   return seen;
 }
 

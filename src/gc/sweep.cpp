@@ -111,8 +111,7 @@ swept sweep_span(span& each, std::uint32_t cycle) noexcept {
   std::uint32_t left = 0;
   for (std::size_t i = 0; i < bitmap_words; ++i) {
     const std::uint64_t live = each.bits[i].live.load_relaxed();
-    const std::uint64_t keep =
-        live & (each.bits[i].mark.load_relaxed() | each.held[i].load_relaxed());
+    const std::uint64_t keep = live & each.kept(i);
     left += static_cast<std::uint32_t>(std::popcount(keep));
     out.freed += static_cast<std::size_t>(std::popcount(live ^ keep));
     if (each.sampled.load_relaxed() != 0)
@@ -141,24 +140,20 @@ swept sweep_span(span& each, std::uint32_t cycle) noexcept {
   return out;
 }
 
-void find_ending(span& each, std::uint32_t cycle, void (*f)(std::uintptr_t, void*),
-                 void* argument) noexcept {
-  stores* all = the_stores();
-  std::uint64_t dead[bitmap_words] = {};
+void for_each_dead(span& of, std::uint32_t cycle, void (*f)(std::uintptr_t, void*),
+                   void* argument) noexcept {
+  std::uint64_t dead[bitmap_words];
   {
-    detail::spin_guard guard(class_of(*all, each).lock);
-    if (!each.is_settled(cycle)) return;
+    detail::spin_guard guard(class_of(*the_stores(), of).lock);
+    if (!of.is_settled(cycle)) return;
     for (std::size_t i = 0; i < bitmap_words; ++i)
-      dead[i] = each.bits[i].live.load_relaxed() & ~each.bits[i].mark.load_relaxed() &
-                ~each.held[i].load_relaxed();
+      dead[i] = of.bits[i].live.load_relaxed() & ~of.kept(i);
   }
   for (std::size_t i = 0; i < bitmap_words; ++i) {
     for (; dead[i] != 0; dead[i] &= dead[i] - 1) {
       const auto slot = static_cast<std::uint32_t>(i * 64) +
                         static_cast<std::uint32_t>(std::countr_zero(dead[i]));
-      const std::uintptr_t at = each.address_of(slot);
-      // Acquire pairs with the release in set_ending(): the objects are there.
-      if (reinterpret_cast<object_header*>(at)->type.load_acquire() != nullptr) f(at, argument);
+      f(of.address_of(slot), argument);
     }
   }
 }

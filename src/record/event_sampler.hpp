@@ -23,6 +23,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "base/xorshift.hpp"
+
 namespace gort::record {
 
 class event_sampler {
@@ -81,9 +83,7 @@ class event_sampler {
 
   // Uniform from 1 to 2 * mean - 1.
   std::uint32_t draw() noexcept {
-    random_ ^= random_ << 13;
-    random_ ^= random_ >> 17;
-    random_ ^= random_ << 5;
+    random_ = base::xorshift(random_);
     return 1 + static_cast<std::uint32_t>((std::uint64_t{random_} * (2 * mean_ - 1)) >> 32);
   }
 

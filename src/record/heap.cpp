@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "base/xorshift.hpp"
 #include "os/memory.hpp"
 
 namespace gort::record {
@@ -78,9 +79,7 @@ heap_profile::amount heap_profile::scaled(amount sampled, std::int64_t rate_byte
 
 std::int64_t heap_profile::draw_gap(std::uint64_t& random, std::int64_t rate_bytes) noexcept {
   if (rate_bytes == 1) return 0;
-  random ^= random << 13;
-  random ^= random >> 7;
-  random ^= random << 17;
+  random = base::xorshift(random);
   constexpr unsigned unused_bits = 11;
   const double in_0_to_1 = (static_cast<double>(random >> unused_bits) + 1) * 0x1p-53;
   return static_cast<std::int64_t>(-std::log(in_0_to_1) * static_cast<double>(rate_bytes));

@@ -6,6 +6,7 @@
 #include <gort/detail/random.hpp>
 
 #include "arch/thread_word.hpp"
+#include "base/xorshift.hpp"
 #include "os/clock.hpp"
 #include "sched/gmp/proc.hpp"
 
@@ -58,9 +59,7 @@ std::uint32_t fast_random() noexcept {
         static_cast<std::uint32_t>(os::monotonic_ns());
     if (x == 0) x = 1;
   }
-  x ^= x << 13;
-  x ^= x >> 17;
-  x ^= x << 5;
+  x = base::xorshift(x);
   self->random_state = x;
   return x;
 }

@@ -11,6 +11,7 @@
 #include <gort/detail/atomic.hpp>
 
 #include "arch/pause.hpp"
+#include "base/xorshift.hpp"
 #include "os/thread.hpp"
 
 namespace gort::detail {
@@ -39,9 +40,7 @@ std::uint32_t next_random() noexcept {
     x = (seed_from_environment() + threads.fetch_add_relaxed(1)) * golden;
     if (x == 0) x = 1;
   }
-  x ^= x << 13;
-  x ^= x >> 17;
-  x ^= x << 5;
+  x = base::xorshift(x);
   random_state = x;
   return x;
 }

@@ -40,6 +40,7 @@
 #include "os/memory.hpp"
 #include "os/preempt.hpp"
 #include "os/resident.hpp"
+#include "sched/gmp/peek.hpp"
 #include "sched/gmp/proc.hpp"
 #include "sched/stacks/stack_sample.hpp"
 #include "sched/stacks/stack_size.hpp"
@@ -76,28 +77,16 @@ std::int64_t patience_ns() noexcept {
   return os::fences_running_threads() ? stack_patience_ns() : -1;
 }
 
-// The builtin: these are read while the record may be under construction [trim-3], which is no
-// business of ThreadSanitizer's.
-template <class T>
-GORT_LEFT_BY_SWITCH T peek(detail::atomic<T>& x, int order) noexcept {
-  T value;  // not __atomic_load_n(): clang has it for integers only
-  if (order == __ATOMIC_ACQUIRE)
-    __atomic_load(x.address(), &value, __ATOMIC_ACQUIRE);
-  else
-    __atomic_load(x.address(), &value, __ATOMIC_RELAXED);
-  return value;
-}
-
 // Saved, and waiting since then. The acquire pairs with the release in finish_switch(): the context
 // is complete.
 bool is_parked_since(g& who, std::int64_t since_ns) noexcept {
-  return peek(who.on_cpu, __ATOMIC_ACQUIRE) == on_cpu_nowhere &&
-         peek(who.status, __ATOMIC_RELAXED) == g_status::waiting &&
-         peek(who.waiting_since_ns, __ATOMIC_RELAXED) == since_ns;
+  return peek_acquire(who.on_cpu) == on_cpu_nowhere &&
+         peek_relaxed(who.status) == g_status::waiting &&
+         peek_relaxed(who.waiting_since_ns) == since_ns;
 }
 
 GORT_LEFT_BY_SWITCH bool is_candidate(g& who, std::int64_t now_ns, candidate& out) noexcept {
-  const std::int64_t since_ns = peek(who.waiting_since_ns, __ATOMIC_RELAXED);
+  const std::int64_t since_ns = peek_relaxed(who.waiting_since_ns);
   if (since_ns == 0 || now_ns - since_ns < patience_ns() ||
       __atomic_load_n(&who.trimmed_since_ns, __ATOMIC_RELAXED) == since_ns ||
       !is_parked_since(who, since_ns))

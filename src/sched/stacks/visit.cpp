@@ -27,6 +27,7 @@
 #include "os/preempt.hpp"
 #include "os/thread.hpp"
 #include "sched/gmp/g.hpp"
+#include "sched/gmp/peek.hpp"
 #include "sched/stacks/stack_size.hpp"
 #include "sched/stacks/stack_trim.hpp"
 
@@ -41,24 +42,10 @@ struct visit_target {
   std::uint64_t id;
 };
 
-// The record may be under construction: no business of ThreadSanitizer's, as in stack_trim.cpp.
-template <class T>
-GORT_LEFT_BY_SWITCH T glance(const T& x) noexcept {
-  T value;
-  __atomic_load(&x, &value, __ATOMIC_RELAXED);
-  return value;
-}
-template <class T>
-GORT_LEFT_BY_SWITCH T glance_acquire(detail::atomic<T>& x) noexcept {
-  T value;
-  __atomic_load(x.address(), &value, __ATOMIC_ACQUIRE);
-  return value;
-}
-
 // [visit-2] The acquire pairs with the release in finish_switch(): the context is complete.
 bool is_parked_as(g& who, std::uint64_t id) noexcept {
-  if (glance_acquire(who.on_cpu) != on_cpu_nowhere || glance(who.id) != id) return false;
-  const g_status status = glance_acquire(who.status);
+  if (peek_acquire(who.on_cpu) != on_cpu_nowhere || peek_plain(who.id) != id) return false;
+  const g_status status = peek_acquire(who.status);
   return status == g_status::waiting || status == g_status::runnable;
 }
 
@@ -110,7 +97,7 @@ void visit_parked(parked_visitor& visitor) noexcept {
         break;
       }
       g& who = *record_of_slot(slot, size_class);
-      const std::uint64_t id = glance(who.id);
+      const std::uint64_t id = peek_plain(who.id);
       if (id == 0) continue;
       if (is_parked_as(who, id))
         batch[count++] = {&who, id};

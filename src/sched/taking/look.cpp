@@ -5,9 +5,11 @@
 #include "arch/context.hpp"
 #include "arch/frame.hpp"
 #include "base/sanitizer.hpp"
+#include "base/xorshift.hpp"
 #include "os/interrupted.hpp"
 #include "os/thread.hpp"
 #include "sched/gmp/current.hpp"
+#include "sched/gmp/peek.hpp"
 #include "sched/stacks/stack_size.hpp"
 #include "sched/stacks/stack_trim.hpp"
 #include "sched/switching/schedule.hpp"
@@ -23,29 +25,6 @@ constexpr unsigned looks_max = 64;
 constexpr std::size_t probes_max = 256;
 
 detail::atomic<const look_functions*> functions;
-
-// The builtins: these are read while the record may be under construction [look-2].
-template <class T>
-GORT_LEFT_BY_SWITCH T peek_plain(const T& x) noexcept {
-  return __atomic_load_n(&x, __ATOMIC_RELAXED);
-}
-template <class T>
-GORT_LEFT_BY_SWITCH T peek_relaxed(detail::atomic<T>& x) noexcept {
-  T value;
-  __atomic_load(x.address(), &value, __ATOMIC_RELAXED);
-  return value;
-}
-template <class T>
-GORT_LEFT_BY_SWITCH T peek_acquire(detail::atomic<T>& x) noexcept {
-  T value;
-  __atomic_load(x.address(), &value, __ATOMIC_ACQUIRE);
-  return value;
-}
-
-template <class T>
-GORT_LEFT_BY_SWITCH void poke_relaxed(detail::atomic<T>& x, T value) noexcept {
-  __atomic_store(x.address(), &value, __ATOMIC_RELAXED);
-}
 
 stack::stack_bounds bounds_of(const g& who) noexcept {
   return {reinterpret_cast<std::uintptr_t>(peek_plain(who.stack_low)) +
@@ -124,13 +103,6 @@ g* record_at(std::size_t index) noexcept {
   return nullptr;
 }
 
-std::uint64_t next_random(std::uint64_t& x) noexcept {  // xorshift64
-  x ^= x << 13;
-  x ^= x >> 7;
-  x ^= x << 17;
-  return x;
-}
-
 // False: nobody knows whether they still stand still.
 bool look_at_claimed(const look_functions& f, g* const* all, std::size_t count,
                      std::int64_t ns) noexcept {
@@ -166,12 +138,12 @@ void choose(chosen& to, std::size_t slots, unsigned looks, std::uint64_t& random
   const std::size_t probes = std::min(slots, probes_max);
   std::size_t found = 0;
   for (std::size_t i = 0; i < probes; ++i) {
-    g* who = record_at(probes == slots ? i : next_random(random) % slots);
+    g* who = record_at(probes == slots ? i : (random = base::xorshift(random)) % slots);
     if (who == nullptr || !is_anybody(*who)) continue;
     // Each of those found so far is among them with the same probability.
     if (const std::size_t at = found++; at < most)
       to.all[to.count++] = who;
-    else if (const std::size_t instead = next_random(random) % found; instead < most)
+    else if (const std::size_t instead = (random = base::xorshift(random)) % found; instead < most)
       to.all[instead] = who;
   }
   if (to.count != 0)
