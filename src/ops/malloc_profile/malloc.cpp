@@ -38,11 +38,12 @@
 #include "stack/walk.hpp"
 
 extern "C" {
-void* __libc_malloc(std::size_t bytes) noexcept;
+// Called without a detour: it would be a seventh of what this file costs.
+[[gnu::noplt]] void* __libc_malloc(std::size_t bytes) noexcept;
+[[gnu::noplt]] void __libc_free(void* block) noexcept;
 void* __libc_calloc(std::size_t count, std::size_t bytes) noexcept;
 void* __libc_realloc(void* block, std::size_t bytes) noexcept;
 void* __libc_memalign(std::size_t alignment, std::size_t bytes) noexcept;
-void __libc_free(void* block) noexcept;
 std::size_t malloc_usable_size(void* block) noexcept;
 
 const int gort_malloc_is_in_front = 1;
@@ -98,10 +99,12 @@ std::int64_t draw_gap(std::int64_t rate) noexcept {
   return rate != 0;
 }
 
-[[gnu::always_inline]] inline bool is_sampled(std::size_t bytes) noexcept {
-  if (!profiles()) return false;
+[[gnu::always_inline]] inline bool countdown_ends(std::size_t bytes) noexcept {
   own.bytes_left -= static_cast<std::int64_t>(bytes);
   return own.bytes_left < 0 && begin_next(bytes);
+}
+[[gnu::always_inline]] inline bool is_sampled(std::size_t bytes) noexcept {
+  return profiles() && countdown_ends(bytes);
 }
 
 [[gnu::noinline]] void note(const void* block, std::size_t bytes) noexcept {
@@ -124,9 +127,31 @@ std::int64_t draw_gap(std::int64_t rate) noexcept {
   return block;
 }
 
+// Null, too.
+[[gnu::always_inline]] inline bool begins_at_page(const void* block) noexcept {
+  return reinterpret_cast<std::uintptr_t>(block) % os::page_bytes == 0;
+}
 [[gnu::always_inline]] inline bool may_be_sampled(const void* block) noexcept {
-  return profiles() && reinterpret_cast<std::uintptr_t>(block) % os::page_bytes == 0 &&
-         block != nullptr;
+  return profiles() && begins_at_page(block) && block != nullptr;
+}
+
+// What is left of malloc() and free() beside the common case.
+[[gnu::noinline]] void* allocate_counted(std::size_t bytes) noexcept {
+  if (is_sampled(bytes)) [[unlikely]]
+    return counted(allocate_sampled(alignof(std::max_align_t), bytes));
+  return counted(__libc_malloc(bytes));
+}
+
+[[gnu::noinline]] void free_counted(void* block) noexcept {
+  if (may_be_sampled(block)) [[unlikely]]
+    heap_events.remove(block);  // [malloc-2]
+  count(-size_of(block));
+  __libc_free(block);
+}
+
+[[gnu::noinline]] void free_at_page(void* block) noexcept {
+  if (block != nullptr) heap_events.remove(block);  // [malloc-2]
+  __libc_free(block);
 }
 
 // The C library's memalign(), which says what is wrong with an alignment.
@@ -154,16 +179,19 @@ extern "C" {
 
 void* malloc(std::size_t bytes) noexcept {
   using namespace gort::malloc_profile;
-  if (is_sampled(bytes)) [[unlikely]]
-    return counted(allocate_sampled(alignof(std::max_align_t), bytes));
-  return counted(__libc_malloc(bytes));
+  if (counts()) [[unlikely]]
+    return allocate_counted(bytes);
+  if (countdown_ends(bytes)) [[unlikely]]  // profiles(), as something has linked this
+    return allocate_sampled(alignof(std::max_align_t), bytes);
+  return __libc_malloc(bytes);
 }
 
 void free(void* block) noexcept {
   using namespace gort::malloc_profile;
-  if (may_be_sampled(block)) [[unlikely]]
-    heap_events.remove(block);  // [malloc-2]
-  if (counts()) count(-size_of(block));
+  if (counts()) [[unlikely]]
+    return free_counted(block);
+  if (begins_at_page(block)) [[unlikely]]
+    return free_at_page(block);
   __libc_free(block);
 }
 

@@ -37,8 +37,9 @@ namespace gort::sched {
 /// ever, as in Go.
 class watched_wait {
  public:
+  static bool is_wanted() noexcept { return record::block_events.rate() != 0; }
   explicit watched_wait(detail::wait_reason why) noexcept {
-    if (record::block_events.rate() != 0) [[unlikely]]
+    if (is_wanted()) [[unlikely]]
       begin(why);
   }
   ~watched_wait() {

@@ -24,6 +24,11 @@ std::int64_t passed_ns(stamp since, std::int64_t now_ns) noexcept {
          std::uint64_t{weight} << time_bits | mark;
 }
 
+[[gnu::noinline]] void begin_slow(g& it, std::uint32_t weight) noexcept {
+  it.latency_stamp.store_relaxed(stamp_slow(weight));  // ordered by the queue, both
+  it.stamped.store_relaxed(1);
+}
+
 [[gnu::noinline]] void adopt_slow(g& it) noexcept {
   const auto s = static_cast<stamp>(it.runnable_since_ns);
   const std::int64_t now_ns = os::monotonic_ns();

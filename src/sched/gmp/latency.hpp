@@ -36,12 +36,17 @@ stamp stamp_slow(std::uint32_t weight) noexcept;
   return weight == 0 ? 0 : stamp_slow(weight);
 }
 
-/// `it` becomes runnable.
+/// `it` becomes runnable, and was taken.
+void begin_slow(g& it, std::uint32_t weight) noexcept;
+[[gnu::always_inline]] inline void begin(g& it, p& mine) noexcept {
+  if (const std::uint32_t weight = mine.recorded.wake_ups.take(); weight != 0) [[unlikely]]
+    begin_slow(it, weight);
+}
 [[gnu::always_inline]] inline void begin(g& it, p* mine) noexcept {
-  if (const stamp s = stamp_if_taken(mine); s != 0) [[unlikely]] {
-    it.latency_stamp.store_relaxed(s);  // ordered by the queue, both
-    it.stamped.store_relaxed(1);
-  }
+  if (mine != nullptr) [[likely]]
+    begin(it, *mine);
+  else
+    begin_slow(it, 1);
 }
 
 /// The same for one that has not started yet.

@@ -6,6 +6,7 @@
 
 #include <gort/detail/spin_lock.hpp>
 
+#include "base/sanitizer.hpp"
 #include "record/event_clock.hpp"
 #include "sched/gmp/current.hpp"
 #include "sched/gmp/observer.hpp"
@@ -57,7 +58,7 @@ std::uint32_t wanted_by(const observer& o) noexcept {
 }
 
 void want_locked() noexcept {
-  std::uint32_t all = 0;
+  std::uint32_t all = bit(seam::at::sanitized, base::program_has_asan());
   bool times = false;
   for (const auto& each : tables) {
     const observer* o = each.load_relaxed();
@@ -321,9 +322,15 @@ void tell_m_woke(m& here, g* it) noexcept {
 
 void tell_switched(m& here, g& from, g& to) noexcept { call(&observer::switched, here, from, to); }
 
-void tell_started_by_switch(m& here, g& from, g& to) noexcept {
-  if (is_wanted(at::started)) tell_started(to, true);
+void tell_switch_and_start(m& here, g& from, g& to) noexcept {
+  if (to.kind != g_kind::scheduler && is_wanted(at::started)) tell_started(to, true);
   if (is_wanted(at::switched)) tell_switched(here, from, to);
+}
+
+void look_for_sanitizer() noexcept {
+  // Acquire-release, with itself alone: the word is a hint [seam-1].
+  if (base::program_has_asan())
+    wanted.value.fetch_or_acq_rel(static_cast<std::uint32_t>(at::sanitized));
 }
 
 void tell_world_stops() noexcept {

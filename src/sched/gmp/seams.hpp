@@ -81,6 +81,7 @@ enum class at : std::uint32_t {
   world_goes_on = 1u << 18,
   switched = 1u << 19,
   collected = 1u << 20,
+  sanitized = 1u << 21,  // AddressSanitizer's runtime is in the program: it is told of switches
 };
 
 struct alignas(64) word_of_its_own {
@@ -116,7 +117,7 @@ void tell_procs_changed(int count) noexcept;
 void tell_m_sleeps(m& here, g* it) noexcept;
 void tell_m_woke(m& here, g* it) noexcept;
 void tell_switched(m& here, g& from, g& to) noexcept;
-void tell_started_by_switch(m& here, g& from, g& to) noexcept;
+void tell_switch_and_start(m& here, g& from, g& to) noexcept;
 void tell_world_stops() noexcept;
 void tell_world_goes_on() noexcept;
 void tell_collected(record::trace_kind what, std::uint64_t id,
@@ -142,14 +143,18 @@ inline void starts(g& it) noexcept {
   it.readied.store_relaxed(no_wake_up);
 }
 
-/// The same, and switches(), by one look at who wants either.
-inline void starts_by_switch(m& here, g& from, g& to) noexcept {
-  latency::end(to);
-  if (is_wanted(at::started | at::switched)) [[unlikely]]
-    tell_started_by_switch(here, from, to);
+/// Whether anybody wants to know of the switch to another context and of the start that it is: one
+/// look for all. Then tell_switch_and_start() comes before starts_by_switch().
+inline bool is_switch_wanted() noexcept {
+  return is_wanted(at::started | at::switched | at::sanitized);
+}
+inline void starts_by_switch(g& to) noexcept {
   to.status.store_relaxed(g_status::running);
   to.readied.store_relaxed(no_wake_up);
 }
+
+/// Once, before the first switch.
+void look_for_sanitizer() noexcept;
 
 /// It goes on where it is, with a P again: no park() ends with it, so a wake-up that has come
 /// stays.
@@ -175,7 +180,7 @@ inline void unblocked(g& it, p* mine) noexcept {
     it.readied.store_relaxed(wake_up_untold);  // ordered by the queue
 }
 
-inline void yields(g& it, p* mine) noexcept {
+inline void yields(g& it, p& mine) noexcept {
   latency::begin(it, mine);
   if (is_wanted(at::yielded)) [[unlikely]]
     tell_yielded(it);

@@ -278,27 +278,25 @@ auto pick_poll(Here& here, const Beyond& beyond) noexcept {
   return here.nursery.pop_newest();
 }
 
+/// After a yield it is the turn of those that have not started yet.
+enum class whose_turn : std::uint8_t { either, unstarted_ones };
+
 /// [turn-5]
-template <class Here>
+template <whose_turn Next = whose_turn::either, class Here>
 [[gnu::always_inline]] inline auto pick_quick(Here& here) noexcept {
   if (auto r = here.queue.take_next(); r != 0) return r;
-  const std::uint32_t slice = here.slice.load_relaxed() + 1;
+  std::uint32_t slice = here.slice.load_relaxed() + 1;
+  if constexpr (Next == whose_turn::unstarted_ones) slice |= 1;
   here.slice.store_relaxed(slice);  // only the holder writes it
   if (here.slow) [[unlikely]] {
     if (auto r = take_favored(here); r != 0) return r;
   }
-  if (slice % 2 != 0) {
+  if (Next == whose_turn::unstarted_ones || slice % 2 != 0) {
     if (auto r = here.nursery.pop_newest(); r != 0) return r;
     return here.queue.pop();
   }
   if (auto r = here.queue.pop(); r != 0) return r;
   return here.nursery.pop_newest();
-}
-
-/// After a yield it is the unstarted ones' turn.
-template <class Here>
-void favor_unstarted(Here& here) noexcept {
-  here.slice.store_relaxed((here.slice.load_relaxed() + 1) & ~std::uint32_t{1});
 }
 
 }  // namespace turns

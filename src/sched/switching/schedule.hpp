@@ -17,11 +17,12 @@ runnable pick_slow(p& here) noexcept;  // a poll, or what asks for attention
 runnable pick_turn(p& here) noexcept;  // on g0 [turn-1]
 
 /// The next to run on this P; never blocks; 0 if there is none.
+template <turns::whose_turn Next = turns::whose_turn::either>
 [[gnu::always_inline]] inline runnable pick(p& here) noexcept {
   here.tick.store_relaxed(here.tick.load_relaxed() + 1);  // only the holder writes it
   if (--here.picks_left == 0 || here.attention.load_relaxed() != 0) [[unlikely]]
     return pick_slow(here);
-  return turns::pick_quick(here);
+  return turns::pick_quick<Next>(here);
 }
 
 /// Runs something else; returns when `self` is resumed. `self` must be findable by its waker.

@@ -198,8 +198,10 @@ void flush_slots(p& here) noexcept {
 void release_stack(p& here, g* dead) noexcept {
   const unsigned size_class = dead->stack_class;
   void* slot = dead->stack_low;
-  const std::size_t guard = stack::guard_bytes(size_class);
-  base::stack_unpoison(static_cast<char*>(slot) + guard, stack_usable_bytes(*dead) - guard);
+  if (base::program_has_asan()) [[unlikely]] {
+    const std::size_t guard = stack::guard_bytes(size_class);
+    base::stack_unpoison(static_cast<char*>(slot) + guard, stack_usable_bytes(*dead) - guard);
+  }
   if (dead->measured_site != 0) [[unlikely]]
     stack::measure(dead->measured_site, slot, size_class, reinterpret_cast<char*>(dead));
   if (size_class != here.slot_class) [[unlikely]] {
