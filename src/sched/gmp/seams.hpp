@@ -9,8 +9,8 @@
 // and calls who wants it. The change of state itself is made here, too.
 //
 // Invariants
-//   [seam-1] The word is written by observe() and stop_observing() only, and shares its cache line
-//            with nothing.
+//   [seam-1] The word is written by observe() and stop_observing(), and once before the first
+//            switch; it shares its cache line with nothing.
 //   [seam-2] g::status is written by whom the G belongs to at that moment [g-3]: its own thread,
 //            who is about to run it, or who holds sched.lock while its thread waits in place. Only
 //            who takes the P of a thread is a second party: it compares and swaps, from `running`.
