@@ -3,6 +3,7 @@
 //
 //   bench_watching ROW --procs N    prints one line of JSON: ns per operation, off and on, by slice
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -14,6 +15,7 @@
 
 #include <gort/chan.hpp>
 #include <gort/debug.hpp>
+#include <gort/go.hpp>
 #include <gort/metrics.hpp>
 #include <gort/mutex.hpp>
 #include <gort/pprof.hpp>
@@ -223,6 +225,44 @@ result flight_recorder(bool stacks) {
       400'000, ping_pong, [&] { recorder.start(); }, [&] { recorder.stop(); });
 }
 
+// A dump of 100 000 goroutines that wait, all on one place in the program: `on` is its duration;
+// `off` is the longest that a goroutine which yields all the time had to wait meanwhile.
+result dump() {
+  constexpr int goroutines = 100'000, dumps = 5;
+  result out;
+  gort::chan<gort::unit> never = gort::make_chan<gort::unit>();
+  gort::wait_group all;
+  for (int i = 0; i < goroutines; ++i) all.go([never] { (void)never.recv(); });
+  std::atomic<bool> over = false;
+  std::atomic<long> longest_ns = 0;
+  all.go([&] {
+    auto last = clock_type::now();
+    while (!over.load(std::memory_order_relaxed)) {
+      gort::runtime::gosched();
+      const auto now = clock_type::now();
+      const long ns = std::chrono::nanoseconds(now - last).count();
+      if (ns > longest_ns.load(std::memory_order_relaxed))
+        longest_ns.store(ns, std::memory_order_relaxed);
+      last = now;
+    }
+  });
+  gort::sleep(std::chrono::milliseconds(200));
+  for (int i = 0; i < dumps; ++i) {
+    longest_ns.store(0, std::memory_order_relaxed);
+    out.on_ns.push_back(ns_each(1, [](int) {
+      std::size_t bytes = 0;
+      gort::pprof::lookup("goroutine")
+          ->write_to([&bytes](std::string_view more) { bytes += more.size(); }, 2);
+      if (bytes < 100 * std::size_t{goroutines}) std::abort();  // some were left out
+    }));
+    out.off_ns.push_back(static_cast<double>(longest_ns.load(std::memory_order_relaxed)));
+  }
+  over.store(true, std::memory_order_relaxed);
+  never.close();
+  all.wait();
+  return out;
+}
+
 void print_all(const char* name, const std::vector<double>& all) {
   std::printf("\"%s\": [", name);
   for (std::size_t i = 0; i < all.size(); ++i) std::printf("%s%.2f", i == 0 ? "" : ", ", all[i]);
@@ -243,6 +283,7 @@ int main(int argc, char** argv) {
       {"timers", timer_profile},
       {"deadlock_check", deadlock_check},
       {"scrape_100", metrics_scrape},
+      {"dump", dump},
       {"trace", [] { return trace_to_nowhere(true); }},
       {"trace_bare", [] { return trace_to_nowhere(false); }},
       {"recorder", [] { return flight_recorder(true); }},
