@@ -309,7 +309,7 @@ void trace_model::note_loss(const trace_event& e) {
   const thread_state* on = threads_.find(e.thread);
   if (on == nullptr || on->g == 0 || goroutines_[on->g].is != state::running) return;
   base::short_text text;
-  text << "lost " << e.id << " events";
+  text << "lost " << static_cast<std::int64_t>(e.id) << " events";
   emit(e.thread, wire::user_log, {0, out_.text("gort"), out_.text(text.c_str()), 0});
 }
 
