@@ -37,10 +37,16 @@
 #include "sched/gmp/own_stack.hpp"
 #include "stack/walk.hpp"
 
+// Not by way of the linkage table: that jump would be a seventh of what this file costs.
+#if __has_attribute(noplt)
+#define GORT_CALLED_DIRECTLY [[gnu::noplt]]
+#else
+#define GORT_CALLED_DIRECTLY
+#endif
+
 extern "C" {
-// Called without a detour: it would be a seventh of what this file costs.
-[[gnu::noplt]] void* __libc_malloc(std::size_t bytes) noexcept;
-[[gnu::noplt]] void __libc_free(void* block) noexcept;
+GORT_CALLED_DIRECTLY void* __libc_malloc(std::size_t bytes) noexcept;
+GORT_CALLED_DIRECTLY void __libc_free(void* block) noexcept;
 void* __libc_calloc(std::size_t count, std::size_t bytes) noexcept;
 void* __libc_realloc(void* block, std::size_t bytes) noexcept;
 void* __libc_memalign(std::size_t alignment, std::size_t bytes) noexcept;
