@@ -64,7 +64,7 @@ TEST(context, cancel_returns_when_it_is_done) {
       auto [ctx, cancel] = with_cancel(background());
       wait_group both;
       for (int k = 0; k < 2; ++k)
-        both.go([&] {
+        both.go([&, ctx = ctx, &cancel = cancel] {
           cancel();
           EXPECT_TRUE(ctx.err());
           EXPECT_TRUE(ctx.done().try_recv().closed());

@@ -1,6 +1,8 @@
 // tools/gdb/gort.py in the real gdb: on a process that has stopped, with the script from the
 // program itself, and on a core of it.
+#ifndef __clang__
 #pragma GCC optimize("omit-frame-pointer")  // as most programs are compiled: gort's headers, too
+#endif
 
 #include <unistd.h>
 

@@ -98,6 +98,7 @@ TEST(http_client_edges, an_early_answer_is_read_to_its_end_while_the_body_blocks
       hasty h(refusal_text);
       client_request upload{.method = "POST", .url = "http://h/"};
       struct guard {
+        explicit guard(const chan<unit>& c) : on(c) {}
         chan<unit> on;
         ~guard() { on.close(); }
       };

@@ -167,7 +167,7 @@ TEST(http_response, continue_from_a_handler_is_not_the_answer) {
 
 TEST(http_response, a_length_that_is_no_number_is_none) {
   for (const char* length : {"abc", "-1", "", "1, 1", "+1", "99999999999999999999"}) {
-    for (const std::size_t size : {0, 3, 5000}) {
+    for (const std::size_t size : {0u, 3u, 5000u}) {
       server_options o;
       log_lines log;
       log.install(o);

@@ -162,7 +162,9 @@ TEST(metrics_of_time, the_classes_of_cpu_time_add_up_and_idle_time_passes) {
     auto now = read_all(names);
     const double passed =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
-    const auto grown = [&](int i) { return now[names[i]].float64() - before[names[i]].float64(); };
+    const auto grown = [&](std::size_t i) {
+      return now[names[i]].float64() - before[names[i]].float64();
+    };
     EXPECT_NEAR(now[names[0]].float64(),
                 now[names[1]].float64() + now[names[2]].float64() + now[names[3]].float64() +
                     now[names[4]].float64(),

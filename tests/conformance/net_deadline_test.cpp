@@ -68,7 +68,7 @@ TEST_P(net_deadline, before_the_epoch_and_beyond_all_clocks) {
     }
     for (const auto when : {clock::time_point::max(), clock::time_point::max() - 1ns}) {
       a.set_deadline(when);
-      go([&b] {
+      go([&b = b] {
         gort::sleep(2ms);
         b.write(bytes_of("x"));
       });

@@ -128,7 +128,7 @@ TEST(heap_profile, the_c_librarys_contract_holds) {
   for (const std::int64_t rate : {std::int64_t{1}, std::int64_t{0}, std::int64_t{4096}}) {
     runtime::set_mem_profile_rate(rate);
     frees_at_once(1, 64 << 20);
-    for (const std::size_t alignment : {16, 64, 4096, 65536}) {
+    for (const std::size_t alignment : {16u, 64u, 4096u, 65536u}) {
       void* block = nullptr;
       ASSERT_EQ(posix_memalign(&block, alignment, 100), 0);
       EXPECT_EQ(reinterpret_cast<std::uintptr_t>(block) % alignment, 0u);
@@ -142,7 +142,7 @@ TEST(heap_profile, the_c_librarys_contract_holds) {
     auto* zero = static_cast<unsigned char*>(std::calloc(1000, 7));
     for (int i = 0; i < 7000; ++i) ASSERT_EQ(zero[i], 0);
     std::memset(zero, 0xab, 7000);
-    for (const std::size_t bytes : {20'000, 300'000, 10, 6000}) {  // grows, moves, shrinks
+    for (const std::size_t bytes : {20'000u, 300'000u, 10u, 6000u}) {  // grows, moves, shrinks
       zero = static_cast<unsigned char*>(std::realloc(zero, bytes));
       ASSERT_NE(zero, nullptr);
       EXPECT_GE(malloc_usable_size(zero), bytes);

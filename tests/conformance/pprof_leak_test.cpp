@@ -123,7 +123,7 @@ TEST(goroutine_leak, is_none_whose_wait_ends_by_itself) {
     gort::wait_group all;
     const auto [ctx, cancel] = gort::with_cancel(gort::background());
     EXPECT_EQ(more_leaks(4,
-                         [&] {
+                         [&, ctx = ctx] {
                            all.go([] { (void)make_chan<int>().recv_for(100ms); });
                            all.go([] { (void)chan<int>().recv_for(100ms); });
                            all.go([] {

@@ -115,7 +115,6 @@ TEST(perfetto, one_goroutine_at_a_time_on_a_processor) {
 
 TEST(perfetto, cpu_samples_are_shown) {
   std::string file;
-  trace::counts how;
   test::with_procs(2, [&] {
     pprof::start_cpu_profile([](std::string_view) {});
     trace::start(into(file));

@@ -18,9 +18,9 @@ using report::trace_model;
 using state = trace_model::state;
 
 // The numbers of Go's format.
-constexpr std::uint64_t proc_start = 10, go_create = 14, go_create_syscall = 15, go_start = 16,
-                        go_stop = 19, go_block = 20, go_unblock = 21, syscall_begin = 22,
-                        syscall_end = 23, end_blocked = 24, stw_begin = 26, user_log = 44;
+constexpr std::uint64_t go_create = 14, go_create_syscall = 15, go_start = 16, go_stop = 19,
+                        go_block = 20, go_unblock = 21, syscall_begin = 22, syscall_end = 23,
+                        end_blocked = 24, stw_begin = 26, user_log = 44;
 
 struct run {
   std::string file;

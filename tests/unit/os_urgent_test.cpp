@@ -123,7 +123,7 @@ TEST(program, DISABLED_no_defer) {
 }
 
 TEST(program, DISABLED_once_only) {
-  install(SA_RESETHAND);
+  install(static_cast<int>(SA_RESETHAND));
   for (int i = 0; i < 3; ++i) raise(SIGURG);
   EXPECT_EQ(theirs.calls, 1);
 }

@@ -138,11 +138,12 @@ TEST(event_sampler, takes_all_of_few) {
 // first of a burst and the last.
 TEST(event_sampler, weighs_what_it_leaves_out) {
   event_sampler s;
-  constexpr int bursts = 20'000, length = 100;
+  constexpr int bursts = 20'000;
+  constexpr std::size_t length = 100;
   std::vector<std::uint64_t> taken(length), weights(length);
   std::uint64_t weight = 0;
   for (int b = 0; b < bursts; ++b) {
-    for (int i = 0; i < length; ++i) {
+    for (std::size_t i = 0; i < length; ++i) {
       const std::uint32_t w = s.take_at(b * std::int64_t{100'000});
       weight += w;
       weights[i] += w;
@@ -157,7 +158,7 @@ TEST(event_sampler, weighs_what_it_leaves_out) {
   EXPECT_LT(sum, std::uint64_t{bursts} * 10);  // about 16 in each millisecond: ten bursts
   EXPECT_GT(sum, std::uint64_t{bursts});
   const double mean = static_cast<double>(sum) / length;
-  for (int i = 0; i < length; ++i) {
+  for (std::size_t i = 0; i < length; ++i) {
     EXPECT_GT(static_cast<double>(taken[i]), mean * 0.6) << i;
     EXPECT_LT(static_cast<double>(taken[i]), mean * 1.6) << i;
   }
