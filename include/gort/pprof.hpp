@@ -51,7 +51,8 @@ class profile {
 
   /// debug 0: profile.proto, packed by gzip. 1: text, with the names of functions. More: the same,
   /// except for "goroutine", where 2 prints a dump of all goroutines as a crash does. Throws
-  /// std::bad_alloc and what the sink throws. Blocks while the sink does. Go: WriteTo.
+  /// std::bad_alloc, runtime_error for an empty sink, and what the sink throws. Blocks while the
+  /// sink does. Go: WriteTo.
   void write_to(const sink& to, int debug = 0) const;
 
   /// Adds the caller's stack under a key, which stands for a thing that exists: the address of a
@@ -226,8 +227,9 @@ std::vector<labeled_cpu_time> cpu_time_by_labels();
 
 /// Begins to look, at each thread of the process, where it is, whenever it has used 10 ms more of
 /// CPU time (or as set_cpu_profile_rate() says). Throws runtime_error("cpu profiling already in
-/// use"), and std::system_error where the system refuses. SIGPROF is taken until the profile ends;
-/// who has a handler for it still gets his own. Any thread. Go: StartCPUProfile.
+/// use") or for an empty sink, and std::system_error where the system refuses. SIGPROF is taken
+/// until the profile ends; who has a handler for it still gets his own. Any thread. Go:
+/// StartCPUProfile.
 void start_cpu_profile(sink to);
 
 /// Ends it, and writes it to the sink; returns when that is done. Does nothing if there is none.
@@ -247,8 +249,8 @@ void set_cpu_profile_rate(int hz);
 /// goroutines have spent where, in nanoseconds (its value `wall`; an estimate), with a label
 /// `state`: running, runnable, syscall, or what a goroutine waits for, as dumps call it. Plain
 /// threads and goroutines that have not run yet are not in it. Throws runtime_error("wall profiling
-/// already in use"), std::system_error where the system has no membarrier(2), or no memory. Any
-/// thread. Go: none (fgprof looks at all goroutines, and stops the world for it).
+/// already in use") or for an empty sink, std::system_error where the system has no membarrier(2),
+/// or no memory. Any thread. Go: none (fgprof looks at all goroutines, and stops the world for it).
 void start_wall_profile(sink to);
 /// Ends it, as stop_cpu_profile() does.
 void stop_wall_profile();

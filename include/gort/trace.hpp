@@ -52,7 +52,8 @@ struct counts {
 };
 
 /// Starts to record, and to write to `to` about once a second. Stops the world for a moment. Throws
-/// std::system_error if a trace is being written already. Blocks. Any thread. Go: trace.Start.
+/// std::system_error if a trace is being written already, or the sink is empty. Blocks. Any thread.
+/// Go: trace.Start.
 void start(sink to, options how = {});
 /// The same, with the error in `error`.
 void start(sink to, options how, std::error_code& error);
@@ -165,8 +166,8 @@ class flight_recorder {
   void stop() noexcept;
   bool enabled() const noexcept;
   /// Writes what it has, as a complete trace; it goes on recording. Stops the world for a moment.
-  /// Throws std::system_error if it is off, or another call is in progress, and what the sink
-  /// throws. Returns the number of bytes. Blocks. Any thread. Go: WriteTo.
+  /// Throws std::system_error if it is off, another call is in progress, or the sink is empty, and
+  /// what the sink throws. Returns the number of bytes. Blocks. Any thread. Go: WriteTo.
   std::size_t write_to(const sink& to);
   /// Of the last write_to().
   counts last() const noexcept { return last_; }

@@ -38,7 +38,8 @@ std::error_code make_error_code(errc e) noexcept {
 }
 
 void start(sink to, options how, std::error_code& error) {
-  error = report::trace_session::only().start(std::move(to), how);
+  error = to == nullptr ? std::make_error_code(std::errc::invalid_argument)
+                        : report::trace_session::only().start(std::move(to), how);
 }
 
 void start(sink to, options how) {
@@ -100,6 +101,7 @@ bool flight_recorder::enabled() const noexcept {
 }
 
 std::size_t flight_recorder::write_to(const sink& to) {
+  if (to == nullptr) throw std::system_error(std::make_error_code(std::errc::invalid_argument));
   counts how;
   const std::error_code error = report::trace_session::only().write_recorder(this, to, how);
   if (error) throw std::system_error(error);

@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include <gort/error.hpp>
 #include <gort/trace.hpp>
 
 #include "report/go_trace/format.hpp"
@@ -307,6 +308,7 @@ class converter {
 namespace gort::trace {
 
 void to_perfetto(std::string_view file, const sink& to) {
+  if (to == nullptr) throw runtime_error("to_perfetto: no sink to write to");
   report::converter convert(to);
   report::read_trace(file, [&](const report::read_generation& each) { convert.take(each); });
   convert.finish();

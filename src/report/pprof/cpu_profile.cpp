@@ -140,6 +140,7 @@ report::profile_data take_table() {
 }  // namespace
 
 void start_cpu_profile(sink where) {
+  if (where == nullptr) throw runtime_error("cpu profile: no sink to write it to");
   if (!cpu_recording.begin()) throw runtime_error("cpu profiling already in use");
   constexpr std::size_t table_bytes = std::size_t{32} << 20;
   if (!table.prepare(table_bytes) || !start_profiler_thread()) {

@@ -89,6 +89,7 @@ std::int64_t profile::count() const {
 }
 
 void profile::write_to(const sink& to, int debug) const {
+  if (to == nullptr) throw runtime_error("profile " + name_ + ": no sink to write it to");
   if (debug > 0 && built_in_ != nullptr && built_in_->write_text != nullptr)
     return built_in_->write_text(to, debug);
   const report::profile_data data =

@@ -183,6 +183,7 @@ report::profile_data take_wall_table() {
 }  // namespace
 
 void start_wall_profile(sink where) {
+  if (where == nullptr) throw runtime_error("wall profile: no sink to write it to");
   if (!wall_recording.begin()) throw runtime_error("wall profiling already in use");
   constexpr std::size_t table_bytes = std::size_t{32} << 20;
   const bool barrier = os::fences_running_threads();
