@@ -66,8 +66,8 @@ TEST_F(lab_command, says_its_version_and_lists) {
   EXPECT_THAT(version.text, ContainsRegex("^gort [0-9]+\\.[0-9]+"));
   const ran list = run_shell(gort() + " lab list");
   EXPECT_EQ(list.status, 0);
-  for (const char* line :
-       {" 1  ", " 2  ", " 3  ", " 5  ", " 7  ", " 8  ", " 9  ", "10  ", "12  ", "14  "})
+  for (const char* line : {" 1  ", " 2  ", " 3  ", " 4  ", " 5  ", " 6  ", " 7  ", " 8  ", " 9  ",
+                           "10  ", "12  ", "14  "})
     EXPECT_THAT(list.text, HasSubstr(line));
 }
 
@@ -171,6 +171,52 @@ TEST_F(lab_command, a_stack_limit_must_end_it_soon_with_the_report_and_spare_the
                           R"("status": 2, "reported": 0, "good_documents": 9)",
                           R"("status": 2, "reported": 1, "good_documents": 8)"})
     EXPECT_EQ(run_with(line("40", "12", "1024", bad)).status, 1) << bad;
+}
+
+TEST_F(lab_command, with_a_memory_limit_what_was_killed_without_survives) {
+  // `end`: what the script does when it has told its bursts.
+  const auto run_with = [&](const char* before_end, const char* bursts, const char* after_end) {
+    const auto write = [&](const char* name, const char* told, const char* end) {
+      const fs::path path = folder_ / name;
+      std::ofstream(path) << "#!/bin/sh\necho '{\"bursts\": " << told << "}'\n" << end << "\n";
+      fs::permissions(path, fs::perms::owner_all);
+    };
+    write("04_memory_limit_before", "2", before_end);
+    write("04_memory_limit_after", bursts, after_end);
+    return lab("run 4");
+  };
+  // It looks for the end of a line.
+  const char* too_much = "PATH=/usr/bin:/bin; exec tail /dev/zero";
+  const ran met = run_with(too_much, "10", "exit 0");
+  if (met.status == 77) GORT_SKIP(met.text);
+  EXPECT_EQ(met.status, 0) << met.text;
+  EXPECT_THAT(met.text, HasSubstr("measured: killed, then survived; "));
+  EXPECT_THAT(met.text, HasSubstr("- before: the kernel killed it in burst 3, with 10"));
+  EXPECT_THAT(met.text, HasSubstr("- after touching: went through 10 bursts"));
+  EXPECT_EQ(run_with("exit 0", "10", "exit 0").status, 1) << "nobody is killed";
+  EXPECT_EQ(run_with(too_much, "9", "exit 0").status, 1) << "too few bursts";
+  EXPECT_EQ(run_with(too_much, "10", too_much).status, 1) << "all are killed";
+  const ran other = run_with("exit 0", "10", "kill -9 $$");
+  EXPECT_EQ(other.status, 2) << other.text;
+  EXPECT_THAT(other.text, HasSubstr("04_memory_limit_after ended with status 137, not 0"));
+}
+
+TEST_F(lab_command, collecting_must_take_less_and_the_memory_must_do) {
+  script("06_raise_gogc_before", R"({"gc_percent": 18, "requests_per_s": 9000})");
+  const auto run_with = [&](const char* percent, const char* mib) {
+    script("06_raise_gogc_after", std::string("{\"gogc\": 200, \"gc_percent\": ") + percent +
+                                      ", \"peak_rss_mib\": " + mib +
+                                      ", \"most_mib\": 950, \"scale\": 0.5, \"live_mib\": 100}");
+    return lab("run 6 --rounds 1");
+  };
+  const ran met = run_with("9.5", "900");
+  EXPECT_EQ(met.status, 0) << met.text;
+  EXPECT_THAT(met.text, HasSubstr("measured: 18.0%, then 9.5%; "));
+  EXPECT_THAT(met.text, HasSubstr("scale: 0.50 of the guide's memory"));
+  EXPECT_EQ(run_with("10.5", "900").status, 1) << "too much";
+  EXPECT_EQ(run_with("9.5", "960").status, 1) << "too large";
+  script("06_raise_gogc_before", R"({"gc_percent": 6, "requests_per_s": 9000})");
+  EXPECT_THAT(run_with("5", "900").text, HasSubstr("; small here\n"));
 }
 
 TEST_F(lab_command, a_leak_that_is_missed_is_not_met) {
@@ -299,19 +345,22 @@ TEST_F(lab_command, skips_and_says_why_where_it_may_not_make_a_cgroup) {
       geteuid() == 0 ? "setpriv --reuid 65534 --regid 65534 --clear-groups " : "";
   if (run_shell(as_nobody + gort() + " --version").status != 0)
     GORT_SKIP("another user cannot run the build's programs");
-  const ran got = run_shell(as_nobody + gort() + " lab run 1 --wait 0");
-  EXPECT_EQ(got.status, 77) << got.text;
-  EXPECT_THAT(got.text, HasSubstr("SKIPPED: "));
-  EXPECT_THAT(got.text, Not(HasSubstr("measured:")));
+  for (const char* number : {"1", "4"}) {
+    const ran got = run_shell(as_nobody + gort() + " lab run " + number + " --wait 0");
+    EXPECT_EQ(got.status, 77) << got.text;
+    EXPECT_THAT(got.text, HasSubstr("SKIPPED: "));
+    EXPECT_THAT(got.text, Not(HasSubstr("measured:")));
+  }
 }
 
 TEST_F(lab_command, a_table_is_no_failure_where_targets_are_missed) {
   for (const char* side : {"before", "after"}) {
-    for (const char* name : {"01_right_size_gomaxprocs_", "02_yield_in_hot_loop_",
-                             "07_bounded_pool_", "09_cap_the_stack_", "15_trace_the_storm_"}) {
+    for (const char* name :
+         {"01_right_size_gomaxprocs_", "02_yield_in_hot_loop_", "04_memory_limit_",
+          "06_raise_gogc_", "07_bounded_pool_", "09_cap_the_stack_", "15_trace_the_storm_"}) {
       script(std::string(name) + side,
              R"({"elapsed_ms": 9, "ns_per_iteration": 9, "p99_ms": 9, "to_report_ms": 9, )"
-             R"("p99_us": 9})");
+             R"("p99_us": 9, "bursts": 9, "gc_percent": 9})");
     }
     script(std::string("03_metrics_not_memory_statistics_") + side,
            R"({"stops": 9, "polls": 9, "median_stop_us": 9, "longest_stop_us": 9, )"

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "cpu_cgroup.hpp"
+#include "lab_cgroup.hpp"
 #include "measurement.hpp"
 
 namespace tool {
@@ -40,6 +40,13 @@ struct column {
   std::string title;
 };
 
+/// The control group that an exercise's programs run in, each in one of its own.
+enum class confinement {
+  none,
+  cpu,     // lab_quota_cpus()
+  memory,  // lab_memory_bytes, and no swap
+};
+
 struct exercise {
   int number;
   std::string title;
@@ -48,21 +55,23 @@ struct exercise {
   column shown;  // of each run, as it ends; the figure that the target is about
   std::vector<column> columns;
   verdict (*judge)(const exercise&, const results&);
-  bool needs_quota = false;
+  confinement in = confinement::none;
   int rounds_max = 1000;  // where more tell nothing
   /// The library without which a build leaves its programs out.
   std::string built_with = {};
   // Its twin in Go, which runs in the same rounds where Go is at hand: the folder that has go/, and
-  // the arguments of the first two variants there.
+  // the arguments for as many of the variants, of which the first two are before and after.
   std::string go_folder = {};
-  std::vector<std::string> go_arguments = {};
+  std::vector<std::vector<std::string>> go_arguments = {};
 };
 
 const std::vector<exercise>& all_exercises();
 const exercise* find_exercise(int number);
 
-/// The quota that an exercise with needs_quota runs under: an eighth of the CPUs, at least one.
+/// An eighth of the CPUs, at least one.
 double lab_quota_cpus();
+/// The container of exercise 4: 1 GB.
+constexpr long long lab_memory_bytes = 1LL << 30;
 
 /// "%.Nf" of a number.
 std::string fixed(double value, int decimals);

@@ -2,9 +2,11 @@
 
 #include <unistd.h>
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <fstream>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -68,17 +70,38 @@ go_twin prepare_go_twin(const exercise& what, const lab_options& options) {
   return twin;
 }
 
-// In a group with the exercise's quota, if it needs one; adds to `held` what that took away.
-outcome run_in_quota(const exercise& what, const std::filesystem::path& path,
-                     const std::vector<std::string>& arguments, throttling& held) {
-  if (!what.needs_quota) return run_program(path, arguments, {});
-  const cpu_cgroup group(lab_quota_cpus());
-  if (!group.made()) throw std::runtime_error("no cgroup any more: " + group.why());
-  outcome ran = run_program(path, arguments, group.procs());
-  const throttling now = group.read();
-  held.periods += now.periods;
-  held.throttled += now.throttled;
-  held.held_back_ms += now.held_back_ms;
+// In a group with the exercise's limit, if it needs one. What that took away is added to `held`;
+// with a limit on memory `into` says whether it has killed the program.
+outcome run_confined(const exercise& what, const std::filesystem::path& path,
+                     const std::vector<std::string>& arguments, throttling& held,
+                     measurement& into) {
+  const auto fail_unless = [](const lab_cgroup& group) {
+    if (!group.made()) throw std::runtime_error("no cgroup any more: " + group.why());
+  };
+  outcome ran;
+  switch (what.in) {
+    case confinement::none: ran = run_program(path, arguments, {}); break;
+    case confinement::cpu: {
+      const cpu_cgroup group(lab_quota_cpus());
+      fail_unless(group);
+      ran = run_program(path, arguments, group.procs());
+      const throttling now = group.read();
+      held.periods += now.periods;
+      held.throttled += now.throttled;
+      held.held_back_ms += now.held_back_ms;
+      break;
+    }
+    case confinement::memory: {
+      const memory_cgroup group(lab_memory_bytes);
+      fail_unless(group);
+      ran = run_program(path, arguments, group.procs());
+      constexpr int by_sigkill = 128 + SIGKILL;
+      into["killed"] = ran.status == by_sigkill && group.killed() > 0 ? 1 : 0;
+      into["group_peak_mib"] = group.peak_mib();
+      break;
+    }
+  }
+  into.merge(parse_measurement(ran.standard_out));
   return ran;
 }
 
@@ -89,14 +112,17 @@ measurement run_variant(const exercise& exercise_of, const variant& what,
     throw std::runtime_error("no program " + path.string() +
                              "; build the target `programs`, or say --programs DIR");
   }
-  outcome ran = run_in_quota(exercise_of, path, what.arguments, into.held);
-  if (ran.status != what.expected_status) {
+  measurement measured;
+  outcome ran = run_confined(exercise_of, path, what.arguments, into.held, measured);
+  // To be killed for want of memory is a result.
+  const auto killed = measured.find("killed");
+  if (ran.status != what.expected_status && (killed == measured.end() || killed->second == 0)) {
     throw std::runtime_error(what.program + " ended with status " + std::to_string(ran.status) +
                              ", not " + std::to_string(what.expected_status) + "\n" +
                              ran.standard_error);
   }
   into.said = std::move(ran.standard_error);
-  return parse_measurement(ran.standard_out);
+  return measured;
 }
 
 // One round: each variant once, in turn, so that a slow moment of the machine hits them all.
@@ -115,18 +141,36 @@ void run_round(const exercise& what, const lab_options& options, results& into, 
   if (!twin.program.empty()) {
     for (std::size_t i = 0; i < twin.runs.size(); ++i) {
       throttling held;
-      const outcome ran = run_in_quota(what, twin.program, {what.go_arguments[i]}, held);
-      twin.runs[i].add(parse_measurement(ran.standard_out));
+      measurement measured;
+      run_confined(what, twin.program, what.go_arguments[i], held, measured);
+      twin.runs[i].add(std::move(measured));
     }
   }
   std::printf("  (%s)\n", what.shown.title.c_str());
+}
+
+double available_bytes() {
+  std::ifstream in("/proc/meminfo");
+  for (std::string word; in >> word;) {
+    double kib = 0;
+    if (word == "MemAvailable:" && in >> kib) return kib * 1024;
+  }
+  return 0;
 }
 
 std::string reason_to_skip(const exercise& what, const lab_options& options) {
   const std::filesystem::path program = options.programs / what.variants[0].program;
   if (!what.built_with.empty() && !std::filesystem::exists(program))
     return "no program " + program.string() + "; it is built where there is " + what.built_with;
-  if (!what.needs_quota) return {};
+  if (what.in == confinement::none) return {};
+  if (what.in == confinement::memory) {
+    const double more = 1.25 * lab_memory_bytes;
+    if (const double bytes = available_bytes(); bytes < more)
+      return "it needs " + fixed(more / (1 << 20), 0) + " MiB of free memory, and there are " +
+             fixed(bytes / (1 << 20), 0);
+    const memory_cgroup trial(lab_memory_bytes);
+    return trial.made() ? std::string() : trial.why();
+  }
   if (sysconf(_SC_NPROCESSORS_ONLN) < 2) return "a quota below the machine's CPUs needs two CPUs";
   const cpu_cgroup trial(lab_quota_cpus());
   return trial.made() ? std::string() : trial.why();
@@ -150,10 +194,15 @@ void print_results(const exercise& what, const results& all) {
 // What Go's twin measured in the same rounds.
 std::string said_by_go(const exercise& what, const go_twin& twin) {
   if (twin.program.empty()) return "Go's figures would stand here: " + twin.why;
+  std::string out = "Go in the same rounds: " + what.shown.title;
+  for (std::size_t i = 0; i < twin.runs.size(); ++i) {
+    const std::string label = i == 0 ? "before" : i == 1 ? "after" : what.variants[i].label;
+    out += (i == 0 ? " " : ", ") + label + " " + fixed(twin.runs[i].median(what.shown.key), 1);
+  }
   const double before = twin.runs[0].median(what.shown.key);
   const double after = twin.runs[1].median(what.shown.key);
-  return "Go in the same rounds: " + what.shown.title + " before " + fixed(before, 1) + ", after " +
-         fixed(after, 1) + ": " + fixed(100 * (1 - after / before), 0) + "% less";
+  if (after < before) out += ": " + fixed(100 * (1 - after / before), 0) + "% less";
+  return out;
 }
 
 finding run_one(const exercise& what, const lab_options& options) {
@@ -167,7 +216,10 @@ finding run_one(const exercise& what, const lab_options& options) {
     std::printf("  SKIPPED: %s\n\n", out.skipped.c_str());
     return out;
   }
-  if (what.needs_quota) {
+  if (what.in == confinement::memory) {
+    std::printf("  memory limit: %s MiB and no swap, by a cgroup of its own\n",
+                fixed(static_cast<double>(lab_memory_bytes) / (1 << 20), 0).c_str());
+  } else if (what.in == confinement::cpu) {
     std::printf("  CPU quota: %s of %ld CPUs, by a cgroup of its own\n",
                 fixed(lab_quota_cpus(), 0).c_str(), sysconf(_SC_NPROCESSORS_ONLN));
   }
@@ -214,7 +266,10 @@ void print_row(const std::string& number, const std::string& title, const std::s
 int lab_list() {
   for (const exercise& each : all_exercises()) {
     std::printf("%2d  %s\n      target: %s%s\n", each.number, each.title.c_str(),
-                each.target.c_str(), each.needs_quota ? "; needs a writable cpu cgroup" : "");
+                each.target.c_str(),
+                each.in == confinement::cpu      ? "; needs a writable cpu cgroup"
+                : each.in == confinement::memory ? "; needs a writable memory cgroup"
+                                                 : "");
   }
   return status_met;
 }
