@@ -21,6 +21,7 @@
 
 #include "heap_support.hpp"
 #include "live_heap.hpp"
+#include "pointer_places.hpp"
 #include "row_main.hpp"
 
 namespace {
@@ -149,6 +150,7 @@ int main(int argc, char** argv) {
       {"heap_bursts", bursts},
       {"heap_latency", latency},
       {"heap_mark", mark_cost},
+      {"heap_places", pointer_places},
       {"heap_store", store_cost},
       {"heap_store_marking", store_cost_marking},
   };
