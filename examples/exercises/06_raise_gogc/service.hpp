@@ -45,6 +45,7 @@ namespace exercise {
 struct counted {
   double collector_s = 0, all_s = 0, idle_s = 0;  // CPU time; all that there was to use
   double cycles = 0;
+  std::chrono::steady_clock::time_point at;
 
   static counted now() {
     std::vector<gort::metrics::sample> s{{"/cpu/classes/gc/total:cpu-seconds"},
@@ -53,7 +54,7 @@ struct counted {
                                          {"/gc/cycles/total:gc-cycles"}};
     gort::metrics::read(s);
     return {s[0].value.float64(), s[1].value.float64(), s[2].value.float64(),
-            static_cast<double>(s[3].value.uint64())};
+            static_cast<double>(s[3].value.uint64()), std::chrono::steady_clock::now()};
   }
 };
 
@@ -175,7 +176,6 @@ class service {
     const stopwatch time;
     for (std::size_t i = 0; i < workers_; ++i)
       serving.go([this, i, &all, &stop] { serve_as(i, all[i], stop); });
-    const stopwatch watched;
     const auto [first, last] = watch();
     stop.store(true, std::memory_order_relaxed);  // a flag of its own
     serving.wait();
@@ -184,7 +184,8 @@ class service {
     const double all_s = last.all_s - first.all_s;
     out.gc_percent = 100 * (last.collector_s - first.collector_s) / all_s;
     out.idle_percent = 100 * (last.idle_s - first.idle_s) / all_s;
-    out.cycles_per_s = (last.cycles - first.cycles) / seconds;
+    out.cycles_per_s =
+        (last.cycles - first.cycles) / std::chrono::duration<double>(last.at - first.at).count();
     double requests = 0;
     for (const worker& each : all) {
       requests += static_cast<double>(each.requests);
