@@ -38,7 +38,7 @@ using test::counted;
 
 // Sleeps until it is woken, over and over: nobody knows when a sleeper has come.
 struct kind_of_sleep {
-  std::function<void()> sleep;
+  std::function<void()> rest;
   std::function<void()> wake;
 };
 
@@ -55,13 +55,13 @@ struct pipe_pair {
 };
 
 // The pointer is in the frame, as all are; the raw one need not be.
-[[gnu::noinline]] void sleep_with_the_only_pointer(const std::function<void()>& sleep,
+[[gnu::noinline]] void sleep_with_the_only_pointer(const std::function<void()>& rest,
                                                    detail::atomic<int>& there) {
   const gc::ptr<counted> only = gc::make<counted>(1);
   const counted* raw = only.get();
   asm volatile("" : "+r"(raw));
   there.fetch_add_acq_rel(1);  // with the test's look
-  sleep();
+  rest();
   asm volatile("" : "+r"(raw));
   raw->check();
 }
@@ -214,7 +214,7 @@ void all_sleep(const std::vector<kind_of_sleep>& kinds, const runner& run) {
   detail::atomic<int> there;
   std::vector<std::function<void()>> ends;
   for (const kind_of_sleep& each : kinds)
-    ends.push_back(run([&each, &there] { sleep_with_the_only_pointer(each.sleep, there); }));
+    ends.push_back(run([&each, &there] { sleep_with_the_only_pointer(each.rest, there); }));
   while (there.load_acquire() < n) gort::sleep(1ms);  // pairs with the addition
   for (int i = 0; i < 5; ++i) {
     gort::sleep(2ms);

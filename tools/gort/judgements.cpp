@@ -127,8 +127,7 @@ verdict judge_labels(const exercise&, const results& all) {
                     "% have an endpoint and a method, of which there are " +
                     fixed(after.smallest("slices"), 0) + "; before " +
                     fixed(before.largest("slices"), 0));
-  out.why.push_back("/report has " +
-                    fixed(after.median("report_percent"), 1) + "% of that");
+  out.why.push_back("/report has " + fixed(after.median("report_percent"), 1) + "% of that");
   return out;
 }
 
