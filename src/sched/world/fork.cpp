@@ -49,10 +49,13 @@ int exit_status = 0;
 constexpr std::uint32_t negative = 3U << 30;  // and far from positive: who forks may be deep inside
 
 void in_child() noexcept {
+  // First, and no atomic operation: in those ThreadSanitizer runs the handlers of signals that came
+  // before or during fork(), the one that preempts among them, which would wait for a P for ever.
+  // Behind the mark it does nothing [inside-1].
+  *own_inside_count() = negative;
   forked.store_relaxed(1);  // there is no other thread
   os::restore_all_signals();
   os::forget_quit();  // its thread that prints is not here
-  __atomic_store_n(own_inside_count(), negative, __ATOMIC_RELAXED);
   watch_for_exit();
 }
 
