@@ -104,7 +104,7 @@ TEST(blocking, a_sleep_of_the_thread_is_not_interrupted) {
   const std::uint64_t taken = while_others_go_on(
       5,
       [&] {
-        const timespec time{0, 100'000'000};
+        const timespec time{0, 500'000'000};
         sleeps = -sleeps_of_this_thread();
         result = nanosleep(&time, &rest);
         sleeps += sleeps_of_this_thread();

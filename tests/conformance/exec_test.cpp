@@ -148,7 +148,7 @@ TEST(exec, a_context_kills) {
     exec::start(ctx, {.program = "true"}, error);
     EXPECT_EQ(error, context_error::canceled);
     // Also when what it started holds the pipe.
-    auto [soon, cancel_soon] = with_timeout(background(), 50ms);
+    auto [soon, cancel_soon] = with_timeout(background(), 1s);  // in which it must have begun
     const exec::result r = exec::output(soon, shell("echo begun; sleep 100 & wait"), error);
     EXPECT_EQ(error, context_error::deadline_exceeded);
     EXPECT_EQ(r.state.signal, SIGKILL);

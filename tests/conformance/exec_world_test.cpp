@@ -166,7 +166,7 @@ TEST(exec_world, output_ends_the_input_that_nobody_can_write) {
 TEST(exec_world, what_the_program_has_left_running_is_listened_to_for_a_while) {
   run([] {
     exec::command c = shell("echo text; sleep 1000 & echo $! >&2");
-    c.wait_delay = 100ms;
+    c.wait_delay = 1s;  // in which we must have heard the text
     std::error_code error;
     const exec::result r = exec::output(background(), c, error);
     EXPECT_EQ(error, std::errc::timed_out);

@@ -124,10 +124,10 @@ TEST(http_lifecycle, slow_clients_are_timed_out) {
        "HTTP/1.1 408 Request Timeout\r\n"},
       {"between requests", get + "\r\n", "HTTP/1.1 200 OK\r\n"},
   };
-  server_options o;
-  o.read_header_timeout = 20ms;
-  o.read_stall_timeout = 20ms;
-  o.idle_timeout = 20ms;
+  server_options o;  // in these times we must have said what we say
+  o.read_header_timeout = 300ms;
+  o.read_stall_timeout = 300ms;
+  o.idle_timeout = 300ms;
   o.log = [](std::string_view line) { ADD_FAILURE() << line; };
   with_procs(2, [&] {
     server s([](request& r, response_writer& w) { w.write(r.body()); }, o);
@@ -161,8 +161,8 @@ std::string dribble(server& s, const std::string& first, const std::string& rest
 
 TEST(http_lifecycle, clients_that_dribble_are_timed_out) {
   server_options o;
-  o.read_header_timeout = 50ms;
-  o.read_stall_timeout = 50ms;
+  o.read_header_timeout = 500ms;
+  o.read_stall_timeout = 500ms;
   o.min_body_rate = 100'000;
   const std::string late = "HTTP/1.1 408 Request Timeout\r\n";
   with_procs(2, [&] {
@@ -274,7 +274,7 @@ TEST(http_lifecycle, a_request_is_not_lost_to_the_trimming_of_the_stack) {
 
 TEST(http_lifecycle, read_timeout_covers_the_whole_request) {
   server_options o;
-  o.read_timeout = 30ms;
+  o.read_timeout = 500ms;
   with_procs(2, [&] {
     server s([](request& r, response_writer& w) { w.write(r.body()); }, o);
     const std::string out = dribble(s, post + "Content-Length: 100000\r\n\r\n", "x");

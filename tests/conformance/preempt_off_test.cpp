@@ -24,11 +24,13 @@ TEST(preempt, can_be_turned_off) {
   test::with_procs(1, [] {
     detail::atomic<int> others;
     wait_group all;
+    auto begun = make_chan<unit>();
     all.go([&] {
-      gort::sleep(1ms);  // the other one begins
+      begun.recv();
       others.store_relaxed(1);
     });
     all.go([&] {
+      begun.close();
       const auto end = std::chrono::steady_clock::now() + 200ms;
       while (std::chrono::steady_clock::now() < end) {
       }

@@ -121,10 +121,14 @@ TEST(timer, the_last_handle_stops_and_stop_and_wait_waits) {
     EXPECT_TRUE(ended);
     timer never = after_func(1h, [] { FAIL(); });
     EXPECT_TRUE(never.stop_and_wait());
+    detail::atomic<bool> ran;
+    const auto when = clock::now() + 10ms;
     {
-      const timer dropped = after_func(1ms, [] { FAIL(); });
+      const timer dropped = after_func(when - clock::now(), [&] { ran.store_relaxed(true); });
     }
-    gort::sleep(10ms);
+    const bool in_time = clock::now() < when;
+    gort::sleep(20ms);
+    EXPECT_FALSE(in_time && ran.load_relaxed());
   });
 }
 

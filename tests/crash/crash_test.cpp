@@ -61,7 +61,7 @@ void let_others_run() {
 TEST(program, DISABLED_panic) {
   run([] {
     starts_one(make_chan<int>());
-    let_others_run();
+    until_one_waits();
     go([] { goes_down(2); });
     make_chan<int>().recv();
   });

@@ -12,12 +12,12 @@
 #include <gtest/gtest.h>
 
 #include <gort/chan.hpp>
-#include <gort/detail/atomic.hpp>
 #include <gort/go.hpp>
 #include <gort/runtime.hpp>
 #include <gort/sync.hpp>
 #include <gort/time.hpp>
 
+#include "sched/gmp/inspect.hpp"
 #include "support/program.hpp"
 
 namespace gort {
@@ -139,12 +139,8 @@ TEST(exit, a_destructor_may_wait_for_threads_and_times) {
 
 void panic_while_main_returns(std::chrono::microseconds later) {
   run([later] {
-    detail::atomic<bool> throwing;
-    go([&] {
-      throwing.store_relaxed(true);
-      throw std::runtime_error("no such account");
-    });
-    while (!throwing.load_relaxed()) gort::sleep(1ms);
+    go([] { throw std::runtime_error("no such account"); });
+    while (!sched::report_is_under_way()) gort::sleep(1ms);
     if (later != 0us) gort::sleep(later);
   });
 }
@@ -156,7 +152,7 @@ TEST(program, DISABLED_panic_later) { panic_while_main_returns(20ms); }
 TEST(program, DISABLED_panic_beside_exit) {
   run([] {
     go([] { throw std::runtime_error("no such account"); });
-    gort::sleep(10ms);
+    while (!sched::report_is_under_way()) gort::sleep(1ms);
     std::exit(0);
   });
 }

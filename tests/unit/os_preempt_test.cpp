@@ -6,7 +6,6 @@
 
 #include <atomic>
 #include <cerrno>
-#include <chrono>
 #include <csignal>
 #include <thread>
 
@@ -17,15 +16,14 @@
 namespace gort::os {
 namespace {
 
-using namespace std::chrono_literals;
-
 std::atomic<int> interruptions{0};
 
 void count_one(const void*) noexcept { interruptions.fetch_add(1, std::memory_order_relaxed); }
 
-// Calls f on a thread and interrupts it until it returns.
-template <class F>
-int interrupted(F f) {
+// Calls f on a thread, interrupts it three times while it sleeps, unless it returns before, and
+// calls end().
+template <class F, class End>
+int interrupted(F f, End end) {
   handle_preemption(count_one);
   interruptions.store(0, std::memory_order_relaxed);
   std::atomic<int> id{0};
@@ -38,10 +36,15 @@ int interrupted(F f) {
     done.store(true, std::memory_order_release);
   });
   while (id.load(std::memory_order_acquire) == 0) std::this_thread::yield();
-  for (int i = 0; i < 20 && !done.load(std::memory_order_acquire); ++i) {
-    std::this_thread::sleep_for(2ms);
+  const auto is_done = [&] { return done.load(std::memory_order_acquire); };
+  for (int i = 1; i <= 3; ++i) {
+    while (!is_done() && activity_of(handle) != thread_activity::blocked) std::this_thread::yield();
+    if (is_done()) break;
     interrupt_thread(handle);
+    while (!is_done() && interruptions.load(std::memory_order_relaxed) < i)
+      std::this_thread::yield();
   }
+  end();
   other.join();
   return interruptions.load(std::memory_order_relaxed);
 }
@@ -53,21 +56,25 @@ TEST(os_preempt, a_blocking_call_does_not_notice_the_signal) {
   GORT_NOT_UNDER(base::with_tsan, "its interceptors run the handler after the call, or not at all");
   GORT_NOT_UNDER(base::with_asan, "a plain thread's signal stack is then too small to go on there");
   int result = -1;
-  EXPECT_GE(interrupted([&] {
-              const timespec time{0, 50'000'000};
-              timespec rest{};
-              result = nanosleep(&time, &rest);
-            }),
+  EXPECT_GE(interrupted(
+                [&] {
+                  const timespec time{1, 0};
+                  timespec rest{};
+                  result = nanosleep(&time, &rest);
+                },
+                [] {}),
             2);
   EXPECT_EQ(result, 0);
   int ends[2];
   ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
-  EXPECT_GE(interrupted([&] {
-              pollfd one{ends[0], POLLIN, 0};
-              result = poll(&one, 1, 50);
-            }),
-            2);
-  EXPECT_EQ(result, 0) << errno;
+  EXPECT_EQ(interrupted(
+                [&] {
+                  pollfd one{ends[0], POLLIN, 0};
+                  result = poll(&one, 1, -1);
+                },
+                [&] { EXPECT_EQ(write(ends[1], "x", 1), 1); }),
+            3);
+  EXPECT_EQ(result, 1) << errno;
   close(ends[0]);
   close(ends[1]);
 }

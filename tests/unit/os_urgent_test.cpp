@@ -157,22 +157,27 @@ int interrupted_once(int (*call)(), void (*send)(const thread_handle&, pthread_t
   return result;
 }
 
-int sleep_half_a_second() {
-  const timespec time{0, 500'000'000};
+timespec how_long{0, 500'000'000};
+
+int sleeps() {
+  const timespec time = how_long;
   const int error = clock_nanosleep(CLOCK_MONOTONIC, 0, &time, nullptr);
   errno = error;
   return error == 0 ? 0 : -1;
 }
-int poll_half_a_second() { return poll(nullptr, 0, 500); }
-int select_half_a_second() {
-  timeval time{0, 500'000};
+int polls() {
+  return poll(nullptr, 0, static_cast<int>(how_long.tv_sec * 1000 + how_long.tv_nsec / 1'000'000));
+}
+int selects() {
+  timeval time{how_long.tv_sec, how_long.tv_nsec / 1000};
   return select(0, nullptr, nullptr, nullptr, &time);
 }
-int (*const calls[])() = {sleep_half_a_second, poll_half_a_second, select_half_a_second};
+int (*const calls[])() = {sleeps, polls, selects};
 
 TEST(program, DISABLED_an_interruption_that_the_program_wants) {
   GORT_NOT_UNDER(base::with_tsan, "it runs handlers after the call");
   install(0);
+  how_long = {60, 0};
   for (auto* call : calls)
     EXPECT_EQ(
         interrupted_once(call, [](const thread_handle&, pthread_t t) { pthread_kill(t, SIGURG); }),
