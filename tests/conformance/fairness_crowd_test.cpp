@@ -17,6 +17,7 @@
 
 #include "base/sanitizer.hpp"
 #include "os/proc.hpp"
+#include "support/parked.hpp"
 #include "support/run.hpp"
 
 namespace gort {
@@ -86,11 +87,12 @@ TEST(fairness_in_a_crowd, a_receiver_runs_while_its_sender_computes) {
   with_procs(1, [] {
     const auto c = make_chan<int>();
     std::atomic<bool> ran{false};
+    const test::arrivals since;
     go([&] {
       c.recv();
       ran.store(true, std::memory_order_relaxed);
     });
-    gort::sleep(5ms);  // it waits now
+    since.wait_for(1, test::wait_reason::chan_receive);
     const std::uint64_t before = preemptions();
     c.send(1);
     while (!ran.load(std::memory_order_relaxed)) breathe();
@@ -104,12 +106,13 @@ TEST(fairness_in_a_crowd, who_waits_for_a_mutex_runs_while_the_one_that_unlocked
     mutex m;
     std::atomic<bool> ran{false};
     m.lock();
+    const test::arrivals since;
     go([&] {
       m.lock();
       ran.store(true, std::memory_order_relaxed);
       m.unlock();
     });
-    gort::sleep(5ms);
+    since.wait_for(1, test::wait_reason::sync_mutex_lock);
     m.unlock();
     while (!ran.load(std::memory_order_relaxed)) breathe();
   });

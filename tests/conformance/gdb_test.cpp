@@ -20,6 +20,7 @@
 #include <gort/runtime.hpp>
 
 #include "base/sanitizer.hpp"
+#include "support/parked.hpp"
 #include "support/program.hpp"
 #include "support/skip.hpp"
 
@@ -52,14 +53,15 @@ TEST(program, DISABLED_waits_for_gdb) {
     auto never = make_chan<int>();
     mutex held;
     held.lock();
+    const test::arrivals since;
     go({.name = "rx"}, [never] { outer_waits(never); });
     go([never] {
       runtime::lock_os_thread();
       outer_waits(never);
     });
     go([&] { held.lock(); });
-    while (runtime::num_goroutine() != 4) runtime::gosched();
-    for (int i = 0; i < 100; ++i) runtime::gosched();
+    since.wait_for(2, test::wait_reason::chan_receive);
+    since.wait_for(1, test::wait_reason::sync_mutex_lock);
     {
       const detail::inside_gort
           inside;  // nobody takes its P, to run the last one, while it is stopped

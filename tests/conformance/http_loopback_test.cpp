@@ -21,6 +21,7 @@
 #include <gort/wait_group.hpp>
 
 #include "support/net_support.hpp"
+#include "support/parked.hpp"
 #include "support/run.hpp"
 #include "support/seed.hpp"
 #include "support/skip.hpp"
@@ -184,10 +185,10 @@ TEST(http_loopback, a_connection_that_the_server_closed_is_not_used_again) {
   o.idle_timeout = 5ms;
   with_procs(2, [&] {
     listening s(demo_mux(), o);
+    const int before = test::open_sockets();
     client c;
     EXPECT_EQ(c.post(s.url("/echo"), "t", "a").body(), "a");
-    while (s.serve.connections() != 0) gort::sleep(1ms);
-    gort::sleep(5ms);
+    while (test::open_sockets() > before + 1) gort::sleep(1ms);  // the server's end is closed
     EXPECT_EQ(c.post(s.url("/echo"), "t", "a").body(), "a") << "a POST is not repeated";
   });
 }
@@ -286,10 +287,11 @@ TEST(http_loopback, the_server_may_go_before_serve_has_returned) {
     for (const bool is_shut_down : {true, false}) {
       auto s = std::make_unique<server>([](request&, response_writer&) {});
       auto returned = make_chan<std::error_code>();
+      const test::arrivals since;
       go([&s = *s, l = net::listen("127.0.0.1:0"), returned]() mutable {
         returned.send(s.serve(std::move(l)));
       });
-      gort::sleep(2ms);
+      since.wait_for(1, test::wait_reason::io_wait);
       EXPECT_FALSE(is_shut_down ? s->shutdown(background()) : std::error_code());
       s.reset();
       EXPECT_EQ(*returned.recv(), errc::server_closed);

@@ -25,6 +25,7 @@
 
 #include "base/sanitizer.hpp"
 #include "support/metrics_support.hpp"
+#include "support/parked.hpp"
 #include "support/program.hpp"
 #include "support/run.hpp"
 #include "support/skip.hpp"
@@ -134,11 +135,13 @@ TEST(metrics, preempted_threads) {
     const std::uint64_t before = whole("/gort/sched/hand-offs/preempted:processors");
     gort::detail::atomic<std::uint32_t> stop;
     gort::wait_group all;
+    gort::detail::atomic<std::uint32_t> runs;
     all.go([&] {
+      runs.store_relaxed(1);
       while (stop.load_relaxed() == 0) {
       }
     });
-    gort::sleep(1ms);  // it runs now, until we are due and it is preempted
+    while (runs.load_relaxed() == 0) gort::sleep(1ms);  // we are due: it is preempted
     EXPECT_GT(whole("/gort/sched/hand-offs/preempted:processors"), before);
     EXPECT_EQ(whole("/gort/sched/threads/in-place:threads"), 1u);
     stop.store_relaxed(1);
@@ -210,8 +213,9 @@ TEST(metrics, memory_of_stacks) {
     EXPECT_GT(whole("/memory/classes/heap/stacks:bytes"), 0u);  // our own
     auto never = gort::make_chan<int>();
     gort::wait_group all;
+    const gort::test::arrivals since;
     for (std::uint64_t i = 0; i < parked; ++i) all.go([&] { never.recv(); });
-    while (whole("/sched/goroutines/waiting:goroutines") < parked) gort::sleep(1ms);
+    since.wait_for(parked, gort::test::wait_reason::chan_receive);
     // A look at so many stacks may stand for a while (see memory.cpp).
     while (whole("/memory/classes/heap/stacks:bytes") < parked * page) gort::sleep(1ms);
     EXPECT_GE(whole("/gort/stacks/made:stacks"), parked);

@@ -19,6 +19,7 @@
 
 #include "record/event_sampler.hpp"
 #include "support/metrics_support.hpp"
+#include "support/parked.hpp"
 #include "support/run.hpp"
 
 namespace {
@@ -129,6 +130,7 @@ TEST(metrics_of_time, waits_for_a_mutex) {
           .float64();
     };
     const double before = seconds();
+    const gort::test::arrivals since;
     gort::mutex m;
     gort::wait_group all;
     m.lock();
@@ -139,7 +141,7 @@ TEST(metrics_of_time, waits_for_a_mutex) {
         m.unlock();
       });
     }
-    while (whole("/sched/goroutines/waiting:goroutines") < waiters) gort::sleep(1ms);
+    since.wait_for(waiters, gort::test::wait_reason::sync_mutex_lock);
     gort::sleep(10ms);
     m.unlock();
     all.wait();

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include <gort/chan.hpp>
@@ -20,6 +21,7 @@
 #include "record/contention.hpp"
 #include "stack/cfi.hpp"
 #include "support/go_tool.hpp"
+#include "support/parked.hpp"
 #include "support/pprof_world.hpp"
 #include "support/profile_reader.hpp"
 #include "support/run.hpp"
@@ -35,18 +37,20 @@ using test::written;
 
 std::atomic<int> sink;
 
+// Until `others` have waited for it for 60 ms.
 template <class Lock>
-[[gnu::noinline]] void hold(Lock& m, wait_group& is_held, wait_group& others_begin) {
+[[gnu::noinline]] void hold(Lock& m, wait_group& is_held, std::size_t others) {
   m.lock();
+  const test::arrivals since;
   is_held.done();
-  others_begin.wait();
+  since.wait_for(others, std::is_same_v<Lock, mutex> ? test::wait_reason::sync_mutex_lock
+                                                     : test::wait_reason::sync_rw_mutex_lock);
   gort::sleep(60ms);
   m.unlock();
   sink.store(11, std::memory_order_relaxed);
 }
 template <class Lock>
-[[gnu::noinline]] void wait_behind(Lock& m, wait_group& others_begin) {
-  others_begin.done();
+[[gnu::noinline]] void wait_behind(Lock& m) {
   m.lock();
   m.unlock();
   sink.store(12, std::memory_order_relaxed);
@@ -57,12 +61,11 @@ void three_behind_one(const pprof::label_set& labels = {}) {
   run([&] {
     pprof::set_goroutine_labels(labels);
     Lock m;
-    wait_group held, begin, all;
+    wait_group held, all;
     held.add(1);
-    begin.add(3);
-    all.go([&] { hold(m, held, begin); });
+    all.go([&] { hold(m, held, 3); });
     held.wait();
-    for (int i = 0; i < 3; ++i) all.go([&] { wait_behind(m, begin); });
+    for (int i = 0; i < 3; ++i) all.go([&] { wait_behind(m); });
     all.wait();
   });
 }
@@ -94,6 +97,7 @@ TEST(block_profile, says_on_whose_behalf_with_one_sample_for_all_sets_with_the_s
   run([] {
     chan<int> c = make_chan<int>();
     wait_group all;
+    const test::arrivals since;
     for (int i = 0; i < 6; ++i) {
       all.go([&c, i] {
         // Each goroutine has a set of its own, as requests have.
@@ -101,7 +105,7 @@ TEST(block_profile, says_on_whose_behalf_with_one_sample_for_all_sets_with_the_s
                            [&] { waits_for(c); });
       });
     }
-    gort::sleep(30ms);
+    since.wait_for(6, test::wait_reason::chan_receive);
     c.close();
     all.wait();
   });
@@ -130,20 +134,17 @@ TEST(block_profile, says_on_whose_behalf_with_one_sample_for_all_sets_with_the_s
   EXPECT_NE(written("block", 1).find("# labels: {\"endpoint\":\"/pay\"}"), std::string::npos);
 }
 
-[[gnu::noinline]] void wait_behind_for_lockwait(mutex& m, wait_group& others_begin) {
-  others_begin.done();
+[[gnu::noinline]] void wait_behind_for_lockwait(mutex& m) {
   m.lock();
   m.unlock();
   sink.store(15, std::memory_order_relaxed);
 }
-[[gnu::noinline]] void write_behind(rw_mutex& m, wait_group& others_begin) {
-  others_begin.done();
+[[gnu::noinline]] void write_behind(rw_mutex& m) {
   m.lock();
   m.unlock();
   sink.store(16, std::memory_order_relaxed);
 }
-[[gnu::noinline]] void read_behind(rw_mutex& m, wait_group& others_begin) {
-  others_begin.done();
+[[gnu::noinline]] void read_behind(rw_mutex& m) {
   m.lock_shared();
   m.unlock_shared();
   sink.store(17, std::memory_order_relaxed);
@@ -154,17 +155,18 @@ TEST(lockwait_profile, who_waited_and_for_whom_with_the_labels_of_both_sides) {
   run([] {
     mutex m;
     rw_mutex rw;
-    wait_group held, begin, all;
+    wait_group held, all;
     const auto a = pprof::labels("tenant", "a"), b = pprof::labels("tenant", "b");
     held.add(2);
-    begin.add(4);
-    all.go([&] { pprof::with_labels(a, [&] { hold(m, held, begin); }); });
-    all.go([&] { pprof::with_labels(a, [&] { hold(rw, held, begin); }); });
+    const test::arrivals since;
+    all.go([&] { pprof::with_labels(a, [&] { hold(m, held, 2); }); });
+    all.go([&] { pprof::with_labels(a, [&] { hold(rw, held, 1); }); });
     held.wait();
+    all.go([&] { pprof::with_labels(b, [&] { read_behind(rw); }); });
+    since.wait_for(1, test::wait_reason::sync_rw_mutex_rlock);
     for (int i = 0; i < 2; ++i)
-      all.go([&] { pprof::with_labels(b, [&] { wait_behind_for_lockwait(m, begin); }); });
-    all.go([&] { pprof::with_labels(b, [&] { write_behind(rw, begin); }); });
-    all.go([&] { pprof::with_labels(b, [&] { read_behind(rw, begin); }); });
+      all.go([&] { pprof::with_labels(b, [&] { wait_behind_for_lockwait(m); }); });
+    all.go([&] { pprof::with_labels(b, [&] { write_behind(rw); }); });
     all.wait();
   });
   runtime::set_mutex_profile_fraction(0);

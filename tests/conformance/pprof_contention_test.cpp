@@ -7,6 +7,7 @@
 #include <shared_mutex>
 #include <string>
 #include <thread>
+#include <type_traits>
 #include <vector>
 
 #include <gort/chan.hpp>
@@ -23,6 +24,7 @@
 #include "record/contention.hpp"
 #include "stack/cfi.hpp"
 #include "support/go_tool.hpp"
+#include "support/parked.hpp"
 #include "support/profile_reader.hpp"
 #include "support/run.hpp"
 #include "support/skip.hpp"
@@ -120,14 +122,8 @@ TEST(block_profile, each_way_to_wait_is_there_with_its_time) {
     rw.lock();
     s.acquire(1);
     later.add(1);
-    wait_group begun;
-    const auto begin = [&](auto f) {
-      begun.add(1);
-      waiting.go([&begun, f] {
-        begun.done();
-        f();
-      });
-    };
+    const test::arrivals since;
+    const auto begin = [&](auto f) { waiting.go(f); };
     begin([&] { receive(numbers); });
     begin([&] { send(third); });
     begin([&] { select_one(never, numbers); });
@@ -137,8 +133,12 @@ TEST(block_profile, each_way_to_wait_is_there_with_its_time) {
     begin([&] { acquire(s); });
     begin([&] { wait_for_signal(other, c, flag); });
     begin([&] { only_sleep(); });
-    // All have begun to wait, or are some instructions away from it.
-    begun.wait();
+    for (const test::wait_reason why :
+         {test::wait_reason::chan_receive, test::wait_reason::chan_send, test::wait_reason::select,
+          test::wait_reason::sync_mutex_lock, test::wait_reason::sync_rw_mutex_rlock,
+          test::wait_reason::sync_wait_group_wait, test::wait_reason::semacquire,
+          test::wait_reason::sync_cond_wait})
+      since.wait_for(1, why);
     gort::sleep(60ms);
     numbers.send(1);
     numbers.send(2);
@@ -177,7 +177,12 @@ TEST(block_profile, plain_threads_too_and_nothing_while_it_is_off) {
   for (const bool on : {false, true}) {
     runtime::set_block_profile_rate(on ? 1 : 0);
     chan<int> c = make_chan<int>();
-    std::thread waiting([&] { receive_on_a_thread(c); });
+    detail::atomic<os::thread_handle> thread;
+    std::thread waiting([&] {
+      thread.store_release(os::this_thread());  // pairs with the acquire in until_asleep()
+      receive_on_a_thread(c);
+    });
+    test::until_asleep(thread);
     std::this_thread::sleep_for(60ms);
     c.send(1);
     waiting.join();
@@ -193,56 +198,68 @@ TEST(block_profile, plain_threads_too_and_nothing_while_it_is_off) {
 // --- mutex: the unlocker is to blame
 
 template <class Lock>
-[[gnu::noinline]] void hold(Lock& m, wait_group& is_held, wait_group& others_begin) {
+constexpr test::wait_reason waits_for =
+    std::is_same_v<Lock, mutex> ? test::wait_reason::sync_mutex_lock
+                                : test::wait_reason::sync_rw_mutex_lock;
+
+// Until `others` have waited for it for 60 ms. Returns when it was unlocked.
+template <class Lock>
+[[gnu::noinline]] auto hold(Lock& m, wait_group& is_held, std::size_t others) {
   m.lock();
+  const test::arrivals since;
   is_held.done();
-  others_begin.wait();
+  since.wait_for(others, waits_for<Lock>);
   gort::sleep(60ms);
+  const auto now = std::chrono::steady_clock::now();
   m.unlock();
   sink.store(11, std::memory_order_relaxed);
+  return now;
 }
 template <class Lock>
-[[gnu::noinline]] void wait_behind(Lock& m, wait_group& others_begin) {
-  others_begin.done();
+[[gnu::noinline]] void wait_behind(Lock& m) {
   m.lock();
   m.unlock();
   sink.store(12, std::memory_order_relaxed);
 }
 
+// Returns how long they have needed when it was unlocked, in ms.
 template <class Lock>
-void three_behind_one() {
-  run([] {
+double three_behind_one() {
+  std::chrono::steady_clock::time_point unlocked;
+  run([&] {
     Lock m;
-    wait_group held, begin, all;
+    wait_group held, all;
     held.add(1);
-    begin.add(3);
-    all.go([&] { hold(m, held, begin); });
+    all.go([&] { unlocked = hold(m, held, 3); });
     held.wait();
-    for (int i = 0; i < 3; ++i) all.go([&] { wait_behind(m, begin); });
+    for (int i = 0; i < 3; ++i) all.go([&] { wait_behind(m); });
     all.wait();
   });
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - unlocked)
+      .count();
 }
 
 TEST(mutex_profile, the_unlocker_is_charged_with_what_all_have_waited) {
   EXPECT_EQ(runtime::set_mutex_profile_fraction(1), 0);
   EXPECT_EQ(runtime::set_mutex_profile_fraction(-1), 1);
-  three_behind_one<mutex>();
+  const double needed_ms = three_behind_one<mutex>();
   three_behind_one<rw_mutex>();
   EXPECT_EQ(runtime::set_mutex_profile_fraction(0), 1);
   for (const totals& t :
        {of(record::mutex_events, &hold<mutex>), of(record::mutex_events, &hold<rw_mutex>)}) {
     EXPECT_EQ(t.events, 1);
-    EXPECT_GE(t.delay_ms, 3 * 20);  // three waited nearly as long as it was held
+    EXPECT_GE(t.delay_ms, 3 * 50);
     EXPECT_LE(t.delay_ms, 10'000);
   }
   // Who waited has unlocked too, for the others, a moment later.
-  EXPECT_LT(of(record::mutex_events, &wait_behind<mutex>).delay_ms, 3 * 20);
+  EXPECT_LT(of(record::mutex_events, &wait_behind<mutex>).delay_ms, 3 * needed_ms);
 }
 
-[[gnu::noinline]] void hold_shared(rw_mutex& m, wait_group& is_held, wait_group& writer_begins) {
+[[gnu::noinline]] void hold_shared(rw_mutex& m, wait_group& is_held) {
   m.lock_shared();
+  const test::arrivals since;
   is_held.done();
-  writer_begins.wait();
+  since.wait_for(1, test::wait_reason::sync_rw_mutex_lock);
   gort::sleep(60ms);
   m.unlock_shared();
   sink.store(13, std::memory_order_relaxed);
@@ -252,12 +269,11 @@ TEST(mutex_profile, the_last_reader_is_charged_for_the_writer) {
   runtime::set_mutex_profile_fraction(1);
   run([] {
     rw_mutex m;
-    wait_group held, begin, all;
+    wait_group held, all;
     held.add(1);
-    begin.add(1);
-    all.go([&] { hold_shared(m, held, begin); });
+    all.go([&] { hold_shared(m, held); });
     held.wait();
-    all.go([&] { wait_behind(m, begin); });
+    all.go([&] { wait_behind(m); });
     all.wait();
   });
   runtime::set_mutex_profile_fraction(0);

@@ -14,6 +14,7 @@
 #include <gort/wait_group.hpp>
 
 #include "support/leak_support.hpp"
+#include "support/parked.hpp"
 #include "support/run.hpp"
 
 namespace {
@@ -52,12 +53,13 @@ TEST(goroutine_leak, is_none_while_somebody_has_a_handle) {
       all.go([sent] { sent.recv(); });
       parcels.send(std::move(sent));
     });
-    // By who has not started yet, and by a plain thread.
+    // By who sleeps or has not started yet, and by a plain thread.
+    gort::detail::atomic<bool> over{false};
     holds(1, [&] {
       auto c = make_chan<int>();
       all.go([c] { c.recv(); });
-      all.go([c] {
-        gort::sleep(200ms);
+      all.go([c, &over] {
+        while (!over.load_relaxed()) gort::sleep(1ms);
         c.close();
       });
     });
@@ -71,6 +73,7 @@ TEST(goroutine_leak, is_none_while_somebody_has_a_handle) {
         c.close();
       });
     });
+    over.store_relaxed(true);
     end_of_thread.close();
     kept.close();
     shared->close();
@@ -85,12 +88,12 @@ TEST(goroutine_leak, is_none_whose_channel_somebody_refers_to) {
     // The only handle is this frame's, which waits itself; the look is another one's.
     for (int way = 0; way < 4; ++way) {
       auto c = make_chan<int>();
-      std::int64_t seen = -1;
+      gort::detail::atomic<std::int64_t> seen{-1};
       std::function<void()> kept;
-      const auto look_and_send = [&c, &seen, before = leaks()] {
-        while (gort::test::whole("/sched/goroutines/waiting:goroutines") == 0) gort::sleep(1ms);
-        gort::sleep(5ms);
-        seen = leaks() - before;
+      const gort::test::arrivals since;
+      const auto look_and_send = [&c, &seen, &since, before = leaks()] {
+        since.wait_for(1, gort::test::wait_reason::chan_receive);
+        seen.store_relaxed(leaks() - before);
         c.send(1);
       };
       auto go_on = make_chan<int>();
@@ -99,10 +102,13 @@ TEST(goroutine_leak, is_none_whose_channel_somebody_refers_to) {
         case 0: go(look_and_send); break;
         case 1:  // who refers to it sleeps, another one looks
           go([&] {
-            gort::sleep(50ms);
+            while (seen.load_relaxed() < 0) gort::sleep(1ms);
             c.send(1);
           });
-          go([&seen, before = leaks()] { seen = leaks() - before; });
+          go([&seen, &since, before = leaks()] {
+            since.wait_for(1, gort::test::wait_reason::chan_receive);
+            seen.store_relaxed(leaks() - before);
+          });
           break;
         case 2:  // through a function on the heap
           kept = look_and_send;
@@ -111,8 +117,7 @@ TEST(goroutine_leak, is_none_whose_channel_somebody_refers_to) {
         case 3: thread = std::thread(look_and_send); break;
       }
       c.recv();
-      while (seen < 0) gort::sleep(1ms);
-      EXPECT_EQ(seen, 0) << way;
+      EXPECT_EQ(seen.load_relaxed(), 0) << way;
       if (thread.joinable()) thread.join();
     }
   });
@@ -124,11 +129,11 @@ TEST(goroutine_leak, is_none_whose_wait_ends_by_itself) {
     const auto [ctx, cancel] = gort::with_cancel(gort::background());
     EXPECT_EQ(more_leaks(4,
                          [&, ctx = ctx] {
-                           all.go([] { (void)make_chan<int>().recv_for(100ms); });
-                           all.go([] { (void)chan<int>().recv_for(100ms); });
-                           all.go([] {
+                           go([] { (void)make_chan<int>().recv_for(1h); });
+                           go([] { (void)chan<int>().recv_for(1h); });
+                           go([] {
                              auto never = make_chan<int>();
-                             gort::select(never.on_recv([] {}), gort::after(100ms).on_recv([] {}));
+                             gort::select(never.on_recv([] {}), gort::after(1h).on_recv([] {}));
                            });
                            all.go([ctx = ctx] { ctx.done().recv(); });
                          }),

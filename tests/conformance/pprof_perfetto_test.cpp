@@ -20,6 +20,7 @@
 #include <gort/wait_group.hpp>
 
 #include "base/sanitizer.hpp"
+#include "support/parked.hpp"
 #include "support/perfetto_reader.hpp"
 #include "support/program.hpp"
 #include "support/run.hpp"
@@ -53,7 +54,9 @@ const std::string& a_trace() {
         trace::log(inner.context(), "key", "a message");
         auto c = make_chan<int>();
         wait_group some;
+        const test::arrivals since;
         for (int i = 0; i < 5; ++i) some.go([&] { waits_in_a_named_function(c); });
+        since.wait_for(5, test::wait_reason::chan_receive);
         gort::sleep(2ms);
         for (int i = 0; i < 5; ++i) c.send(i);
         some.wait();

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <pthread.h>
 
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
@@ -16,6 +17,7 @@
 #include <gort/runtime.hpp>
 #include <gort/wait_group.hpp>
 
+#include "support/parked.hpp"
 #include "support/pprof_world.hpp"
 #include "support/profile_reader.hpp"
 #include "support/run.hpp"
@@ -51,15 +53,20 @@ totals through(const char* name, const std::string& function) {
 
 std::atomic<int> sink;
 
-[[gnu::noinline]] void holds(std::mutex& m, std::atomic<bool>& held) {
+using handles = std::array<detail::atomic<os::thread_handle>, 2>;
+
+[[gnu::noinline]] void holds(std::mutex& m, std::atomic<bool>& held, const handles& others) {
   m.lock();
   held.store(true, std::memory_order_release);
+  for (const auto& each : others) test::until_asleep(each);
   std::this_thread::sleep_for(60ms);
   m.unlock();
   sink.store(1, std::memory_order_relaxed);
 }
-[[gnu::noinline]] void waits_behind(std::mutex& m, const std::atomic<bool>& held) {
+[[gnu::noinline]] void waits_behind(std::mutex& m, const std::atomic<bool>& held,
+                                    detail::atomic<os::thread_handle>& me) {
   while (!held.load(std::memory_order_acquire)) std::this_thread::yield();
+  me.store_release(os::this_thread());  // pairs with the acquire in until_asleep()
   m.lock();
   m.unlock();
   sink.store(2, std::memory_order_relaxed);
@@ -71,11 +78,14 @@ TEST(std_mutex_profile, both_sides_of_goroutines_and_threads) {
   test::with_procs(2, [] {
     std::mutex m;
     std::atomic<bool> held{false};
+    handles others;
     wait_group all;
-    all.go([&] { pprof::with_labels(pprof::labels("tenant", "a"), [&] { holds(m, held); }); });
     all.go(
-        [&] { pprof::with_labels(pprof::labels("tenant", "b"), [&] { waits_behind(m, held); }); });
-    std::thread plain([&] { waits_behind(m, held); });
+        [&] { pprof::with_labels(pprof::labels("tenant", "a"), [&] { holds(m, held, others); }); });
+    all.go([&] {
+      pprof::with_labels(pprof::labels("tenant", "b"), [&] { waits_behind(m, held, others[0]); });
+    });
+    std::thread plain([&] { waits_behind(m, held, others[1]); });
     all.wait();
     plain.join();
   });
@@ -83,12 +93,12 @@ TEST(std_mutex_profile, both_sides_of_goroutines_and_threads) {
   runtime::set_block_profile_rate(0);
   const totals holder = through("mutex", "holds");
   EXPECT_EQ(holder.events, 1) << decoded("mutex").all_stacks();
-  EXPECT_GE(holder.delay_ms, 20);  // of both, unless they came very late
+  EXPECT_GE(holder.delay_ms, 2 * 50);
   EXPECT_EQ(holder.tenant, "a");
   for (const char* name : {"block", "lockwait"}) {
     const totals waiters = through(name, "waits_behind");
     EXPECT_GE(waiters.events, 2) << name;
-    EXPECT_GE(waiters.delay_ms, 2 * 20) << name;
+    EXPECT_GE(waiters.delay_ms, 2 * 50) << name;
     EXPECT_EQ(waiters.tenant, "b") << name;
   }
 }

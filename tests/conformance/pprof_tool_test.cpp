@@ -26,6 +26,7 @@
 #include <gort/wait_group.hpp>
 
 #include "support/go_tool.hpp"
+#include "support/parked.hpp"
 #include "support/pprof_world.hpp"
 #include "support/skip.hpp"
 
@@ -64,8 +65,10 @@ int basket[8];
 /// One waits for 2 ms.
 void contend() {
   till.lock();
+  const gort::test::arrivals since;
   gort::wait_group other;
   other.go(queue_for_the_till);
+  since.wait_for(1, gort::test::wait_reason::sync_mutex_lock);
   gort::sleep(2ms);
   leave_the_till();
   other.wait();

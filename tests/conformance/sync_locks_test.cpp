@@ -16,6 +16,7 @@
 #include <gort/sync.hpp>
 #include <gort/time.hpp>
 
+#include "support/parked.hpp"
 #include "support/parties.hpp"
 
 namespace gort {
@@ -148,12 +149,13 @@ TEST(rw_mutex, a_waiting_writer_blocks_new_readers_and_readers_get_their_turn) {
       m.unlock_shared();
       runtime::gosched();
     }
+    const test::arrivals since;
     go([&, order] {
       m.lock_shared();
       order.send(2);
       m.unlock_shared();
     });
-    runtime::gosched();
+    since.wait_for(1, test::wait_reason::sync_rw_mutex_rlock);
     EXPECT_FALSE(order.try_recv());
     m.unlock_shared();
     EXPECT_EQ(order.recv(), 1);
@@ -214,13 +216,14 @@ TEST(wait_group, many_waiters) {
   detail::atomic<int> passed;
   with_procs(2, [&] {
     wait_group waiters;
+    const test::arrivals since;
     for (int i = 0; i < 10; ++i) {
       waiters.go([&] {
         group.wait();
         passed.fetch_add_relaxed(1);
       });
     }
-    gort::sleep(1ms);
+    since.wait_for(10, test::wait_reason::sync_wait_group_wait);
     EXPECT_EQ(passed.load_relaxed(), 0);
     group.done();
     waiters.wait();

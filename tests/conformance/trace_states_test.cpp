@@ -2,6 +2,9 @@
 // that are locked to threads, and of those that were doing something when it began.
 #include <gort/trace.hpp>
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <chrono>
 #include <cstddef>
 #include <map>
@@ -9,7 +12,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -17,6 +19,7 @@
 #include <gort/blocking.hpp>
 #include <gort/chan.hpp>
 #include <gort/cond.hpp>
+#include <gort/debug.hpp>
 #include <gort/go.hpp>
 #include <gort/mutex.hpp>
 #include <gort/net.hpp>
@@ -27,12 +30,15 @@
 #include <gort/wait_group.hpp>
 
 #include "support/go_tool_trace.hpp"
+#include "support/metrics_support.hpp"
+#include "support/parked.hpp"
 #include "support/run.hpp"
 
 namespace gort {
 namespace {
 
 using namespace std::chrono_literals;
+using test::wait_reason;
 
 // The numbers of Go's format.
 constexpr std::uint64_t procs_change = 9, go_start = 16, go_stop = 19, go_block = 20,
@@ -79,11 +85,24 @@ GORT_TEST_FRAME(waits_for_ever)
 GORT_TEST_FRAME(waits_in_a_call)
 #undef GORT_TEST_FRAME
 
+void read_a_byte(int fd) {
+  char byte;
+  ASSERT_EQ(read(fd, &byte, 1), 1);
+}
+
+// So many threads are in a call that has lost its P.
+void until_strays(std::uint64_t how_many) {
+  while (test::whole("/gort/sched/threads/strays:threads") < how_many) gort::sleep(1ms);
+}
+
 TEST(trace_states, every_kind_of_wait_has_its_reason_and_its_stack) {
   std::string file;
   trace::counts how;
   test::with_procs(2, [&] {
     trace::start(into(file));
+    const test::arrivals since;
+    int call[2];
+    ASSERT_EQ(pipe2(call, O_CLOEXEC), 0);
     wait_group all, held;
     auto sent = make_chan<int>(), received = make_chan<int>(), chosen = make_chan<int>();
     mutex m, of_cond;
@@ -113,11 +132,9 @@ TEST(trace_states, every_kind_of_wait_has_its_reason_and_its_stack) {
       of_cond.unlock();
     });
     all.go([&] { waits_for_a_group([&] { held.wait(); }); });
-    all.go([&] { waits_for_time([] { gort::sleep(1ms); }); });
-    all.go([&] {
-      waits_in_a_call([] { gort::blocking([] { std::this_thread::sleep_for(30ms); }); });
-    });
-    all.go([&] { std::this_thread::sleep_for(40ms); });  // a call that nobody announces
+    all.go([&] { waits_for_time([] { gort::sleep(20ms); }); });
+    all.go([&] { waits_in_a_call([&] { gort::blocking([&] { read_a_byte(call[0]); }); }); });
+    all.go([&] { read_a_byte(call[0]); });  // a call that nobody announces
     go([] {
       waits_for_ever([] {
         chan<int> nil;
@@ -125,15 +142,25 @@ TEST(trace_states, every_kind_of_wait_has_its_reason_and_its_stack) {
       });
     });
     net::listener server = net::listen("127.0.0.1:0");
+    auto connected = make_chan<unit>();
     all.go([&] {
       net::conn here;
       waits_for_a_connection([&] { here = server.accept(); });
+      connected.close();
       std::byte bytes[4];
       waits_for_bytes([&] { here.read(bytes); });
     });
-    gort::sleep(20ms);
+    for (const wait_reason why :
+         {wait_reason::chan_send, wait_reason::chan_receive, wait_reason::select,
+          wait_reason::sync_mutex_lock, wait_reason::sync_rw_mutex_lock,
+          wait_reason::sync_cond_wait, wait_reason::sync_wait_group_wait,
+          wait_reason::chan_receive_nil, wait_reason::io_wait})
+      since.wait_for(1, why);
+    until_strays(2);  // both calls have lost their Ps
+    ASSERT_EQ(write(call[1], "xx", 2), 2);
     net::conn there = net::dial(background(), server.local_endpoint().to_string());
-    gort::sleep(20ms);
+    connected.recv();
+    since.wait_for(1, wait_reason::io_wait);
     there.write(std::as_bytes(std::span("four", 4)));
     sent.recv();
     received.send(1);
@@ -146,6 +173,8 @@ TEST(trace_states, every_kind_of_wait_has_its_reason_and_its_stack) {
     changed.broadcast();
     of_cond.unlock();
     all.wait();
+    close(call[0]);
+    close(call[1]);
     how = trace::stop();
   });
   test::go_trace_summary seen;
@@ -180,13 +209,18 @@ TEST(trace_states, the_tools_profile_of_the_network) {
     trace::start(into(file));
     net::listener server = net::listen("127.0.0.1:0");
     wait_group all;
+    auto connected = make_chan<unit>();
+    const test::arrivals since;
     all.go([&] {
       net::conn here = server.accept();
+      connected.close();
       std::byte bytes[4];
       waits_for_bytes([&] { here.read(bytes); });
     });
     net::conn there = net::dial(background(), server.local_endpoint().to_string());
-    gort::sleep(20ms);
+    connected.recv();
+    since.wait_for(1, wait_reason::io_wait);
+    gort::sleep(20ms);  // a time that the profile shows
     there.write(std::as_bytes(std::span("four", 4)));
     all.wait();
     trace::stop();
@@ -274,29 +308,21 @@ TEST(trace_states, begun_while_goroutines_are_in_every_state) {
   test::with_procs(2, [&] {
     wait_group all;
     auto go_on = make_chan<int>();
-    detail::atomic<int> in_announced, in_found, computing;
+    int call[2];
+    ASSERT_EQ(pipe2(call, O_CLOEXEC), 0);
+    detail::atomic<int> computing;
     detail::atomic<int> may_end;
+    const test::arrivals since;
     all.go([&] { waits_to_receive([&] { go_on.recv(); }); });
     all.go([&] {
       runtime::lock_os_thread();
       waits_to_receive([&] { go_on.recv(); });
       runtime::unlock_os_thread();
     });
-    const auto until_told = [&may_end] {
-      while (may_end.load_acquire() == 0) std::this_thread::sleep_for(1ms);
-    };
-    all.go([&] {
-      waits_in_a_call([&] {
-        gort::blocking([&] {
-          in_announced.store_release(1);
-          until_told();
-        });
-      });
-    });
-    all.go([&] {
-      in_found.store_release(1);
-      until_told();
-    });
+    all.go([&] { waits_in_a_call([&] { gort::blocking([&] { read_a_byte(call[0]); }); }); });
+    all.go([&] { read_a_byte(call[0]); });
+    since.wait_for(2, wait_reason::chan_receive);
+    until_strays(2);
     for (int i = 0; i < 4; ++i) {  // more than there are Ps: some of them are preempted
       all.go([&] {
         computing.fetch_add_relaxed(1);
@@ -304,16 +330,16 @@ TEST(trace_states, begun_while_goroutines_are_in_every_state) {
         }
       });
     }
-    // Acquire pairs with the releases there.
-    while (in_announced.load_acquire() == 0 || in_found.load_acquire() == 0 ||
-           computing.load_relaxed() < 4)
-      gort::sleep(1ms);
-    gort::sleep(20ms);
+    while (computing.load_relaxed() < 4) gort::sleep(1ms);
     trace::start(into(file));
-    gort::sleep(20ms);
+    const std::uint64_t before = debug::read_scheduler_counts().preemptions;
+    while (debug::read_scheduler_counts().preemptions == before) gort::sleep(1ms);
     may_end.store_release(1);  // pairs with the acquires there
+    ASSERT_EQ(write(call[1], "xx", 2), 2);
     go_on.close();
     all.wait();
+    close(call[0]);
+    close(call[1]);
     how = trace::stop();
   });
   test::go_trace_summary seen;

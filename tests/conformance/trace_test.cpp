@@ -10,6 +10,7 @@
 
 #include <gort/blocking.hpp>
 #include <gort/chan.hpp>
+#include <gort/debug.hpp>
 #include <gort/go.hpp>
 #include <gort/mutex.hpp>
 #include <gort/runtime.hpp>
@@ -18,12 +19,14 @@
 
 #include "support/go_tool_trace.hpp"
 #include "support/metrics_support.hpp"
+#include "support/parked.hpp"
 #include "support/run.hpp"
 
 namespace gort {
 namespace {
 
 using namespace std::chrono_literals;
+using test::wait_reason;
 
 // The numbers of Go's format.
 constexpr std::uint64_t procs_change = 9, go_create = 14, go_destroy = 17, go_block = 20,
@@ -57,8 +60,9 @@ TEST(trace, shows_what_goroutines_do) {
   test::with_procs(2, [&] {
     auto never = make_chan<int>();
     auto before = make_chan<int>();
+    const test::arrivals since;
     go([&] { wait_in_a_named_function(before); });
-    gort::sleep(5ms);
+    since.wait_for(1, wait_reason::chan_receive);
     EXPECT_FALSE(trace::is_enabled());
     trace::start(into(file));
     EXPECT_TRUE(trace::is_enabled());
@@ -78,10 +82,13 @@ TEST(trace, shows_what_goroutines_do) {
       m.lock();
       m.unlock();
     });
-    while (test::whole("/sched/goroutines/waiting:goroutines") < 2) gort::sleep(1ms);
+    since.wait_for(1, wait_reason::sync_mutex_lock);
     m.unlock();
+    gort::sleep(1ms);
     gort::blocking([] { std::this_thread::sleep_for(30ms); });
-    std::this_thread::sleep_for(30ms);
+    const auto found = [] { return debug::read_scheduler_counts().unannounced_blocking; };
+    for (const auto found_before = found(); found() == found_before;)
+      std::this_thread::sleep_for(30ms);
     all.wait();
     before.send(1);
     how = trace::stop();
@@ -282,8 +289,10 @@ TEST(trace, the_tool_makes_profiles_of_it) {
   test::with_procs(2, [&] {
     trace::start(into(file));
     auto c = make_chan<int>();
+    const test::arrivals since;
     go([&] {
-      gort::sleep(20ms);
+      since.wait_for(1, wait_reason::chan_receive);
+      gort::sleep(20ms);  // a time that the profile shows
       c.send(1);
     });
     wait_in_a_named_function(c);

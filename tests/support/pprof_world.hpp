@@ -2,7 +2,7 @@
 #pragma once
 
 #include <chrono>
-#include <cstdint>
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -13,7 +13,7 @@
 #include <gort/time.hpp>
 #include <gort/wait_group.hpp>
 
-#include "support/metrics_support.hpp"
+#include "support/parked.hpp"
 
 namespace shop {
 
@@ -32,13 +32,12 @@ using namespace std::chrono_literals;
 class crowd {
  public:
   crowd(int at_the_till, int for_goods) : end_(gort::make_chan<int>()) {
-    const std::uint64_t before = waiting();
+    const gort::test::arrivals since;
     for (int i = 0; i < at_the_till; ++i) all_.go([this] { wait_at_the_till(end_); });
     for (int i = 0; i < for_goods; ++i) all_.go([this] { wait_for_goods(end_); });
     // Parked: who is only on the way has another stack, and is a line of its own.
-    while (waiting() < before + static_cast<std::uint64_t>(at_the_till + for_goods)) {
-      gort::sleep(1ms);
-    }
+    since.wait_for(static_cast<std::size_t>(at_the_till + for_goods),
+                   gort::test::wait_reason::chan_receive);
   }
   ~crowd() {
     end_.close();
@@ -48,10 +47,6 @@ class crowd {
   crowd& operator=(const crowd&) = delete;
 
  private:
-  static std::uint64_t waiting() {
-    return gort::test::whole("/sched/goroutines/waiting:goroutines");
-  }
-
   gort::chan<int> end_;
   gort::wait_group all_;
 };

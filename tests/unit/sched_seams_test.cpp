@@ -320,6 +320,14 @@ void wake_early(int times) {
   both.wait();
 }
 
+// Until the P of this goroutine has been taken.
+void sleep_without_a_p(std::chrono::milliseconds each_time) {
+  const sched::m& here = *detail::current_g()->m;
+  do {
+    std::this_thread::sleep_for(each_time);
+  } while (here.usable.load_relaxed() != nullptr);
+}
+
 void everything_at_once() {
   wait_group all;
   for (int i = 0; i < 4; ++i) all.go([] { ping_pong(200); });
@@ -330,14 +338,14 @@ void everything_at_once() {
   });
   all.go([] {
     for (int i = 0; i < 20; ++i) blocking([] {});
-    blocking([] { std::this_thread::sleep_for(3ms); });  // loses its P
+    blocking([] { sleep_without_a_p(3ms); });
     blocking([] {
       gort::sleep(1ms);  // blocks in there
       blocking([] {});
     });
-    std::this_thread::sleep_for(5ms);  // nobody has announced it
+    sleep_without_a_p(5ms);  // nobody has announced it
     runtime::gosched();
-    std::this_thread::sleep_for(5ms);
+    sleep_without_a_p(5ms);
     gort::sleep(1ms);  // blocks without a P
   });
   all.go([] {

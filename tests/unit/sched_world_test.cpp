@@ -12,18 +12,26 @@
 #include <gort/blocking.hpp>
 #include <gort/debug.hpp>
 #include <gort/detail/atomic.hpp>
+#include <gort/detail/park.hpp>
 #include <gort/go.hpp>
 #include <gort/runtime.hpp>
 #include <gort/time.hpp>
 #include <gort/wait_group.hpp>
 
 #include "sched/switching/schedule.hpp"
+#include "support/metrics_support.hpp"
+#include "support/parked.hpp"
 #include "support/run.hpp"
 
 namespace gort {
 namespace {
 
 using namespace std::chrono_literals;
+
+// Whose goroutine is in a call.
+void until_a_p_was_taken() {
+  while (test::whole("/gort/sched/threads/strays:threads") == 0) gort::sleep(1ms);
+}
 
 // Blocks in `wait`, loses its P, then computes without entering gort: counts until told to stop.
 template <class F>
@@ -41,7 +49,7 @@ void stop_beside_one_that_computes(F wait) {
         while (!stop.load_relaxed()) counted.fetch_add_relaxed(1);
       });
     });
-    gort::sleep(1ms);  // its P is taken: this goroutine runs on
+    until_a_p_was_taken();  // this goroutine runs on
     ASSERT_EQ(write(pipe[1], "x", 1), 1);
     while (counted.load_relaxed() == 0) {
     }
@@ -76,10 +84,12 @@ TEST(sched_world, one_that_sleeps_in_the_kernel_is_left_alone) {
   std::array<int, 2> pipe{};
   ASSERT_EQ(pipe2(pipe.data(), O_CLOEXEC), 0);
   detail::atomic<int> reads;
+  detail::atomic<os::thread_handle> reader;
   test::with_procs(1, [&] {
     wait_group all;
     all.go([&] {
-      for (int i = 0; i < 2; ++i) {  // the second time it has run without a P
+      reader.store_release(os::this_thread());  // pairs with the acquire in until_asleep()
+      for (int i = 0; i < 2; ++i) {             // the second time it has run without a P
         const long before = times_slept();
         char c;
         ASSERT_EQ(read(pipe[0], &c, 1), 1);
@@ -87,14 +97,15 @@ TEST(sched_world, one_that_sleeps_in_the_kernel_is_left_alone) {
         reads.fetch_add_relaxed(1);
       }
     });
+    until_a_p_was_taken();
     for (int i = 0; i < 2; ++i) {
-      gort::sleep(2ms);
+      test::until_asleep(reader);  // this goroutine stays on its P
       for (int k = 0; k < 100; ++k) {
         sched::stop_the_world(-1);
         sched::start_the_world();
       }
       ASSERT_EQ(write(pipe[1], "x", 1), 1);
-      while (reads.load_relaxed() == i) std::this_thread::yield();  // this goroutine stays on its P
+      while (reads.load_relaxed() == i) std::this_thread::yield();
     }
     all.wait();
   });
@@ -106,15 +117,17 @@ TEST(sched_world, one_that_sleeps_in_the_kernel_is_left_alone) {
 // sees what it does.
 TEST(sched_world, one_that_computes_without_a_p_gets_one_that_is_idle) {
   test::with_procs(1, [] {
-    wait_group all;
-    all.go([] {
-      std::this_thread::sleep_for(50ms);  // all others wait: its P is taken in 20 ms
-      EXPECT_EQ(sched::sched.idle_p_count.load_relaxed(), 1u);
+    detail::atomic<bool> ended;
+    go([&] {
+      const sched::m& here = *detail::current_g()->m;
+      const auto has_p = [&] { return here.usable.load_relaxed() != nullptr; };
+      while (has_p()) std::this_thread::sleep_for(1ms);
       const auto until = std::chrono::steady_clock::now() + 20s;
-      while (sched::sched.idle_p_count.load_relaxed() != 0)
-        ASSERT_LT(std::chrono::steady_clock::now(), until);
+      while (!has_p() && std::chrono::steady_clock::now() < until) continue;
+      EXPECT_TRUE(has_p());
+      ended.store_relaxed(true);
     });
-    all.wait();
+    while (!ended.load_relaxed()) gort::sleep(10ms);  // sysmon does not sleep for long [stray-4]
   });
 }
 
