@@ -5,9 +5,11 @@
 // (made before, or when the quarter is full) are memory like any other, where each gc::ptr is in
 // the table of roots.
 //
-// A terabyte of addresses if the system grants it, else half, and so on. They are no memory, and
-// nobody's to read, before they are opened: chunks of stacks one by one, the heap and its tables as
-// it grows (pages.cpp).
+// A terabyte of addresses if the system grants it, else half, and so on; where RLIMIT_AS says how
+// many the process may have (ulimit -v), half of what it leaves: threads, malloc and the stacks
+// that find no room in the range need some, too. They are no memory, and nobody's to read, before
+// they are opened: chunks of stacks one by one, the heap and its tables as it grows (pages.cpp).
+#include <algorithm>
 #include <utility>
 
 #include <gort/detail/spin_lock.hpp>
@@ -38,7 +40,9 @@ constinit std::uintptr_t stacks_end = 0;
 constexpr std::size_t range_bytes_max =
     base::with_asan || base::with_tsan ? std::size_t{64} << 30 : std::size_t{1} << 40;
 constexpr std::size_t alignment_max = std::size_t{2} << 20;  // of objects
-constexpr std::size_t range_bytes_min = std::size_t{256} << 20;
+constexpr std::size_t range_bytes_min = std::size_t{16} << 20;
+// So the heap is aligned, and its size one of what the leak checker is told of (pages.cpp).
+static_assert(range_bytes_min / 4 % alignment_max == 0);
 
 void* take_stack_chunk(std::size_t bytes) noexcept {
   detail::spin_guard guard(range_lock);
@@ -49,7 +53,9 @@ void* take_stack_chunk(std::size_t bytes) noexcept {
 }
 
 bool reserve_locked() noexcept {
-  for (std::size_t bytes = range_bytes_max; bytes >= range_bytes_min; bytes /= 2) {
+  const std::size_t most = std::min(range_bytes_max, os::addresses_left() / 2);
+  for (std::size_t share = most; share >= range_bytes_min; share /= 2) {
+    const std::size_t bytes = share / range_bytes_min * range_bytes_min;
     const std::size_t stacks = bytes / 4;
     const std::size_t pages = (bytes - stacks) / page_bytes;
     void* range = os::reserve_addresses(bytes + alignment_max);

@@ -1,7 +1,7 @@
 // The table of roots: a bit for each 8 bytes of the address space, where any has ever been set.
 //
-//      2^27 entries, reserved -> leaf: 2^20 bytes of addresses, 2^17 bits, and 16 that say which
-//                                of its 64 KiB pieces have had any
+//      2^13 entries -> 2^14 each, reserved -> leaf: 2^20 bytes of addresses, 2^17 bits, and 16 that
+//                                             say which of its 64 KiB pieces have had any
 //
 // Invariants
 //   [root-1] A word's bit is set from its constructor until its destructor. Its word is written
@@ -47,7 +47,8 @@ namespace {
 constexpr std::size_t leaf_bytes = std::size_t{1} << 20;  // of addresses
 constexpr std::size_t leaf_words = leaf_bytes / 8 / 64;
 constexpr std::size_t words_per_piece = leaf_words / 16;
-constexpr std::size_t leaves_max = (std::size_t{1} << 47) / leaf_bytes;
+constexpr std::size_t leaves_of_branch = 1 << 14;
+constexpr std::size_t branches_max = (std::size_t{1} << 47) / leaf_bytes / leaves_of_branch;
 
 struct leaf {
   leaf* next = nullptr;  // written before it is published
@@ -57,7 +58,7 @@ struct leaf {
 };
 
 using entry = detail::atomic<leaf*>;
-constinit detail::atomic<entry*> directory;
+constinit detail::atomic<entry*> branches[branches_max];
 constinit detail::atomic<leaf*> first_leaf;
 constinit detail::atomic<std::size_t> leaf_count;
 constinit reading_sign reading;  // [root-2]; the address of the first of 64 words
@@ -66,14 +67,14 @@ constexpr std::uintptr_t block_of(std::uintptr_t address) noexcept {
   return address & ~std::uintptr_t{64 * 8 - 1};
 }
 
-entry* open_directory() noexcept {
-  entry* known = directory.load_acquire();  // pairs with the release below
-  if (known != nullptr) return known;
-  void* memory = os::reserve(leaves_max * sizeof(entry));
+[[gnu::noinline]] entry* make_branch(detail::atomic<entry*>& at) noexcept {
+  void* memory = os::reserve(leaves_of_branch * sizeof(entry));
   if (memory == nullptr) sched::fatal("gort: no address space for the table of roots");
   auto* made = static_cast<entry*>(memory);
-  if (directory.cas_acq_rel(known, made)) return made;
-  os::unreserve(memory, leaves_max * sizeof(entry));
+  entry* known = nullptr;
+  // Release pairs with the acquire in leaf_of().
+  if (at.cas_acq_rel(known, made)) return made;
+  os::unreserve(memory, leaves_of_branch * sizeof(entry));
   return known;
 }
 
@@ -96,11 +97,16 @@ entry* open_directory() noexcept {
 }
 
 leaf& leaf_of(std::uintptr_t address) noexcept {
-  entry* table = open_directory();
   const std::size_t index = address / leaf_bytes;
-  if (index >= leaves_max) sched::fatal("gort: a gc::ptr beyond the first 2^47 bytes");
-  leaf* known = table[index].load_acquire();  // pairs with the release in make_leaf()
-  return known != nullptr ? *known : *make_leaf(table[index], address);
+  if (index >= branches_max * leaves_of_branch)
+    sched::fatal("gort: a gc::ptr beyond the first 2^47 bytes");
+  detail::atomic<entry*>& branch = branches[index / leaves_of_branch];
+  entry* leaves = branch.load_acquire();  // pairs with the release in make_branch()
+  if (leaves == nullptr) [[unlikely]]
+    leaves = make_branch(branch);
+  entry& at = leaves[index % leaves_of_branch];
+  leaf* known = at.load_acquire();  // pairs with the release in make_leaf()
+  return known != nullptr ? *known : *make_leaf(at, address);
 }
 
 GORT_UNSANITIZED [[gnu::noinline]] std::uintptr_t read_word(std::uintptr_t at) noexcept {

@@ -10,6 +10,11 @@ namespace gort::os {
 /// kernel refuses; errno says why. Given up by unreserve(). src/os/memory.cpp
 void* reserve_addresses(std::size_t bytes) noexcept;
 
+/// RLIMIT_AS; the largest number: none. src/os/memory.cpp
+std::size_t address_limit() noexcept;
+/// What it leaves to be mapped; likewise. Reads a file, allocates nothing.
+std::size_t addresses_left() noexcept;
+
 /// Makes whole pages of them memory, zero. False: there is none.
 bool open_addresses(void* address, std::size_t bytes) noexcept;
 

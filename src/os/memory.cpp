@@ -1,11 +1,14 @@
 #include "os/memory.hpp"
 
+#include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 
 #include <gort/detail/atomic.hpp>
 
@@ -81,6 +84,33 @@ void* reserve_addresses(std::size_t bytes) noexcept {
   if (address == MAP_FAILED) return nullptr;
   madvise(address, bytes, MADV_NOHUGEPAGE);
   return address;
+}
+
+namespace {
+// The first number of /proc/self/statm; 0 if there is none.
+std::size_t mapped_pages() noexcept {
+  const int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return 0;
+  char text[64];
+  const ssize_t got = read(fd, text, sizeof(text));
+  close(fd);
+  std::size_t pages = 0;
+  if (got > 0) std::from_chars(text, text + got, pages);
+  return pages;
+}
+}  // namespace
+
+std::size_t address_limit() noexcept {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_AS, &limit) != 0) return static_cast<std::size_t>(-1);
+  static_assert(RLIM_INFINITY == static_cast<std::size_t>(-1));
+  return limit.rlim_cur;
+}
+
+std::size_t addresses_left() noexcept {
+  const std::size_t limit = address_limit();
+  if (limit == static_cast<std::size_t>(-1)) return limit;
+  return limit - std::min(limit, mapped_pages() * page_bytes);
 }
 
 bool open_addresses(void* address, std::size_t bytes) noexcept {

@@ -9,7 +9,8 @@
 // Invariants
 //   [slots-1] All fields are guarded by `lock`, except that for_each() may read `handed_out` and
 //             `chunks` without it: a chunk pointer is written before the count that covers it is
-//             released; and that `warm` is a hint to those without it.
+//             released; and that `warm` is a hint to those without it. `per_chunk` is written once,
+//             before the first chunk.
 //   [slots-2] The slots between `cold` and `cold + cooling` belong to the one who gives them back.
 //             Which these are he knows; where in the part each stands does not matter. Nobody else
 //             touches them, and nobody else gives back while `cooling` is not 0.
@@ -20,6 +21,7 @@
 #include "stack/slots.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <utility>
@@ -28,6 +30,7 @@
 #include <gort/detail/spin_lock.hpp>
 
 #include "base/sanitizer.hpp"
+#include "os/addresses.hpp"
 #include "os/resident.hpp"
 #include "stack/debugger_fact.hpp"
 
@@ -37,8 +40,13 @@ constinit detail::atomic<void* (*)(std::size_t) noexcept> chunk_source;
 
 namespace {
 
-constexpr std::size_t chunk_bytes_min = std::size_t{64} << 20;
 constexpr std::size_t chunks_max = 1 << 16;  // 4 TiB of the smallest chunks
+
+// Smaller ones where addresses are few: each class that is used takes one.
+std::size_t chunk_bytes_min() noexcept {
+  constexpr std::size_t usual = std::size_t{64} << 20, least = std::size_t{1} << 20, share = 64;
+  return std::bit_floor(std::clamp(os::address_limit() / share, least, usual));
+}
 
 struct arena {
   detail::spin_lock lock;
@@ -50,12 +58,8 @@ struct arena {
   detail::atomic<std::size_t> handed_out;  // slots ever handed out
   std::size_t guarded = 0;                 // slots that have their guard; handed_out at least
   std::size_t chunk_count = 0;
+  std::size_t per_chunk = 0;
   void** chunks = nullptr;  // reserved table of chunks_max entries
-
-  std::size_t slots_per_chunk(unsigned size_class) const noexcept {
-    const std::size_t bytes = class_bytes(size_class);
-    return bytes >= chunk_bytes_min ? 1 : chunk_bytes_min / bytes;
-  }
 };
 
 arena arenas[size_class_count];
@@ -70,7 +74,7 @@ extern "C" {
     {"arena_bytes", nullptr, sizeof(arena)},
     {"arena.handed_out", nullptr, offsetof(arena, handed_out)},
     {"arena.chunks", nullptr, offsetof(arena, chunks)},
-    {"chunk_bytes_min", nullptr, chunk_bytes_min},
+    {"arena.per_chunk", nullptr, offsetof(arena, per_chunk)},
     {},
 };
 }
@@ -78,12 +82,12 @@ extern "C" {
 namespace {
 
 std::size_t slots_bytes(const arena& a, unsigned size_class) noexcept {
-  return a.slots_per_chunk(size_class) * class_bytes(size_class);
+  return a.per_chunk * class_bytes(size_class);
 }
 
 // [slots-3]
 void*& free_at(const arena& a, unsigned size_class, std::size_t index) noexcept {
-  const std::size_t per_chunk = a.slots_per_chunk(size_class);
+  const std::size_t per_chunk = a.per_chunk;
   char* chunk = static_cast<char*>(a.chunks[index / per_chunk]);
   return reinterpret_cast<void**>(chunk + slots_bytes(a, size_class))[index % per_chunk];
 }
@@ -95,7 +99,7 @@ void count_warm_locked(arena& a) noexcept {
 }
 
 void* slot_at(const arena& a, unsigned size_class, std::size_t index) noexcept {
-  const std::size_t per_chunk = a.slots_per_chunk(size_class);
+  const std::size_t per_chunk = a.per_chunk;
   return static_cast<char*>(a.chunks[index / per_chunk]) +
          (index % per_chunk) * class_bytes(size_class);
 }
@@ -103,7 +107,7 @@ void* slot_at(const arena& a, unsigned size_class, std::size_t index) noexcept {
 // Guards for the next slots of the current chunk: for one at first, later for some at a time.
 bool guard_next_locked(arena& a, unsigned size_class) noexcept {
   constexpr std::size_t at_once_max = 32;
-  const std::size_t per_chunk = a.slots_per_chunk(size_class);
+  const std::size_t per_chunk = a.per_chunk;
   const std::size_t wanted =
       std::min({a.guarded / 4 + 1, at_once_max, per_chunk - a.guarded % per_chunk});
   const std::size_t done = os::install_guards(
@@ -122,7 +126,9 @@ void* reserve_chunk(std::size_t bytes) noexcept {
 // The next slot that nobody has had. Called with a.lock held.
 void* fresh_locked(arena& a, unsigned size_class) noexcept {
   const std::size_t index = a.handed_out.load_relaxed();  // written under the lock only
-  const std::size_t per_chunk = a.slots_per_chunk(size_class);
+  if (a.per_chunk == 0)
+    a.per_chunk = std::max(chunk_bytes_min() / class_bytes(size_class), std::size_t{1});
+  const std::size_t per_chunk = a.per_chunk;
   if (index / per_chunk == a.chunk_count) {
     if (a.chunks == nullptr) {
       a.chunks = static_cast<void**>(os::reserve(chunks_max * sizeof(void*)));
@@ -233,10 +239,9 @@ void for_each(void (*f)(unsigned, void*, void*), void* argument) noexcept {
 void for_each_chunk(void (*f)(std::uintptr_t, std::uintptr_t, void*), void* argument) noexcept {
   for (unsigned size_class = 0; size_class < size_class_count; ++size_class) {
     const arena& a = arenas[size_class];
-    const std::size_t per_chunk = a.slots_per_chunk(size_class);
     // Acquire pairs with the release in fresh_locked().
     const std::size_t count = a.handed_out.load_acquire();
-    for (std::size_t i = 0; i < count; i += per_chunk) {
+    for (std::size_t i = 0; i < count; i += a.per_chunk) {
       const auto low = reinterpret_cast<std::uintptr_t>(slot_at(a, size_class, i));
       f(low, low + slots_bytes(a, size_class), argument);
     }

@@ -109,7 +109,7 @@ class Program:
             if handed_out == 0:
                 continue
             bytes_each = (16384 << (size_class // 2)) * (3 if size_class % 2 else 2) // 2
-            per_chunk = max(1, facts["chunk_bytes_min"] // bytes_each)
+            per_chunk = memory.number(arena + facts["arena.per_chunk"])
             chunks = memory.number(arena + facts["arena.chunks"])
             for i in range(handed_out):
                 chunk = memory.number(chunks + 8 * (i // per_chunk))
