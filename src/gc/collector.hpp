@@ -51,6 +51,10 @@ void mark_roots() noexcept;  // adds to counted.scanned_global_bytes, as the oth
 // --- verify.cpp
 /// With GODEBUG=gccheckmark=1: ends the process if something was not marked that can be reached.
 void verify_marks() noexcept;
+// --- hidden.cpp
+/// With GODEBUG=cgocheck=2: tells of pointers to what is dead in memory that is not managed; ends
+/// the process if one is in a variable.
+void find_hidden_pointers() noexcept;
 // --- stacks.cpp
 void mark_stacks() noexcept;
 

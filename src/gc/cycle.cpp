@@ -75,6 +75,7 @@ void run_cycle() noexcept {
   const std::size_t at_end = now.handed_out.load_relaxed();
   forget_free_spans();
   verify_marks();
+  find_hidden_pointers();
   find_the_dead();
   trace_frees();
   const std::uint32_t cycle = sweep_cycle();

@@ -29,17 +29,34 @@
 #include <utility>
 #include <vector>
 
+#include <gort/detail/managed_check.hpp>
 #include <gort/detail/managed_end.hpp>
 #include <gort/error.hpp>
 #include <gort/go.hpp>
 #include <gort/mutex.hpp>
 
+#include "arch/thread_word.hpp"
 #include "gc/collector.hpp"
 #include "gc/statistics.hpp"
+
+namespace gort::detail {
+constinit atomic<const void*> gc_endings_run_on;
+}
 
 namespace gort::managed {
 
 namespace {
+
+// The complement: what is in malloc's memory is not to be taken for a pointer (hidden.cpp).
+struct hidden_slot {
+  std::uintptr_t hidden;
+  explicit hidden_slot(std::uintptr_t slot) noexcept : hidden(~slot) {}
+  std::uintptr_t slot() const noexcept { return ~hidden; }
+  bool operator==(const hidden_slot&) const noexcept = default;
+};
+struct slot_hash {
+  std::size_t operator()(hidden_slot of) const noexcept { return of.hidden; }
+};
 
 struct cleanup {
   std::uint64_t number;
@@ -54,13 +71,13 @@ struct special {
 
 // A destructor if `f` is null.
 struct due_end {
-  std::uintptr_t object;  // its slot; 0: of one that is no more
+  hidden_slot object;  // 0: of one that is no more
   std::function<void()> f;
 };
 
 struct end_book {
   mutex lock;
-  std::unordered_map<std::uintptr_t, special> specials;  // by slot
+  std::unordered_map<hidden_slot, special, slot_hash> specials;
   std::deque<due_end> due;
   bool runs = false;  // the goroutine
   std::uint64_t last_number = 0;
@@ -97,49 +114,53 @@ void destroy(std::uintptr_t slot) noexcept {
   auto& header = *reinterpret_cast<object_header*>(slot);
   // Acquire pairs with the release in set_ending().
   const ending_type* type = header.type.exchange_acq_rel(nullptr);
-  if (type != nullptr)
-    type->destroy(reinterpret_cast<void*>(slot + type->header_bytes), header.count);
+  if (type == nullptr) return;
+  type->destroy(reinterpret_cast<void*>(slot + type->header_bytes), header.count);
+  header.note_ended(*type);  // not before: it may use itself
 }
 
 void run_endings() {
   end_book& all = the_book();
+  detail::gc_endings_run_on.store_relaxed(arch::load_current_g());
   for (;;) {
     detail::managed_word kept;  // [end-2]
-    due_end next;
+    due_end next{hidden_slot(0), {}};
     {
       const std::lock_guard guard(all.lock);
       if (all.due.empty()) {
+        detail::gc_endings_run_on.store_relaxed(nullptr);
         all.runs = false;
         return;
       }
-      kept.set(all.due.front().object);
+      kept.set(all.due.front().object.slot());
       next = std::move(all.due.front());
       all.due.pop_front();
     }
     if (!next.f) {
-      destroy(next.object);
+      destroy(next.object.slot());
       counted.destructors_run.fetch_add_release(1);  // pairs with the acquire in read(), as below
     } else {
       next.f();
-      (next.object == 0 ? counted.cleanups_run : counted.finalizers_run).fetch_add_release(1);
+      (next.object.slot() == 0 ? counted.cleanups_run : counted.finalizers_run)
+          .fetch_add_release(1);
     }
   }
 }
 
 // The steps; with the lock.
 void clear_weak_pointers(end_book& all) {
-  for (auto& [slot, each] : all.specials) {
+  for (auto& [of, each] : all.specials) {
     const std::uintptr_t handle = each.handle.get();
-    if (handle == 0 || !is_dead(slot)) continue;
+    if (handle == 0 || !is_dead(of.slot())) continue;
     reinterpret_cast<weak_handle*>(handle)->target.store_relaxed(0);  // [end-3]
     each.handle.clear();  // who weakens it once more, having kept it, gets another one
   }
 }
 
 void find_finalizers(end_book& all) {
-  for (auto& [slot, each] : all.specials) {
-    if (!each.finalizer || !is_dead(slot)) continue;
-    all.due.push_back({slot, std::exchange(each.finalizer, nullptr)});
+  for (auto& [of, each] : all.specials) {
+    if (!each.finalizer || !is_dead(of.slot())) continue;
+    all.due.push_back({of, std::exchange(each.finalizer, nullptr)});
     statistics::add(counted.finalizers_queued, 1);
   }
 }
@@ -151,7 +172,7 @@ void find_destructors(end_book& all) {
     for_each_dead(each, cycle, [&all](std::uintptr_t slot) {
       // Acquire pairs with the release in set_ending(): the objects are there.
       if (reinterpret_cast<object_header*>(slot)->type.load_acquire() == nullptr) return;
-      all.due.push_back({slot, {}});
+      all.due.push_back({hidden_slot(slot), {}});
       statistics::add(counted.destructors_queued, 1);
     });
   });
@@ -159,11 +180,12 @@ void find_destructors(end_book& all) {
 
 void find_cleanups(end_book& all) {
   for (auto at = all.specials.begin(); at != all.specials.end();) {
-    if (!is_dead(at->first)) {
+    if (!is_dead(at->first.slot())) {
       ++at;
       continue;
     }
-    for (cleanup& each : at->second.cleanups) all.due.push_back({0, std::move(each.f)});
+    for (cleanup& each : at->second.cleanups)
+      all.due.push_back({hidden_slot(0), std::move(each.f)});
     statistics::add(counted.cleanups_queued, at->second.cleanups.size());
     at = all.specials.erase(at);
   }
@@ -175,9 +197,10 @@ void mark_endings() noexcept {
   if (book_is_used.load_relaxed() == 0) return;
   end_book& all = the_book();
   const std::lock_guard guard(all.lock);
-  for (const due_end& each : all.due) mark_word(each.object);
-  for (auto& [slot, each] : all.specials) {
+  for (const due_end& each : all.due) mark_word(each.object.slot());
+  for (auto& [of, each] : all.specials) {
     if (!each.finalizer) continue;
+    const std::uintptr_t slot = of.slot();
     if (const place at = find(slot); at && at.in->kind != kind::plain)
       mark_range(slot, slot + at.in->slot_bytes);  // what it reaches, not itself
   }
@@ -191,7 +214,7 @@ void find_the_dead() noexcept {
   clear_weak_pointers(all);
   gate().with_lock([](bool) { weak_ends = false; });
   const auto keep_from = [&all](std::size_t first) {
-    for (std::size_t i = first; i < all.due.size(); ++i) mark_word(all.due[i].object);
+    for (std::size_t i = first; i < all.due.size(); ++i) mark_word(all.due[i].object.slot());
     drain_alone();
   };
   std::size_t before = all.due.size();
@@ -222,7 +245,7 @@ void handle_of(std::uintptr_t object, std::uintptr_t* to) {
   reinterpret_cast<weak_handle*>(made.get())->target.store_relaxed(slot);
   end_book& all = used_book();
   const std::lock_guard guard(all.lock);
-  special& known = all.specials[slot];
+  special& known = all.specials[hidden_slot(slot)];
   if (known.handle.get() == 0) known.handle.set(made.get());
   // The caller's word, which nobody else reads; *known* keeps it till it is told of below.
   *to = known.handle.get();
@@ -255,7 +278,7 @@ void set_finalizer(std::uintptr_t object, std::function<void()> f) {
   if (slot == 0) throw runtime_error("runtime.SetFinalizer: pointer not in heap");
   end_book& all = used_book();
   const std::lock_guard guard(all.lock);
-  special& of = all.specials[slot];
+  special& of = all.specials[hidden_slot(slot)];
   if (f && of.finalizer) throw runtime_error("runtime.SetFinalizer: finalizer already set");
   of.finalizer.swap(f);  // what was there is destroyed without the lock
   if (of.finalizer && detail::managed.shading.load_relaxed() != 0) shade_what_it_reaches(slot);
@@ -266,7 +289,7 @@ std::uint64_t add_cleanup(std::uintptr_t object, std::function<void()> f) {
   if (slot == 0) throw runtime_error("runtime.AddCleanup: ptr not in heap");
   end_book& all = used_book();
   const std::lock_guard guard(all.lock);
-  all.specials[slot].cleanups.push_back({++all.last_number, std::move(f)});
+  all.specials[hidden_slot(slot)].cleanups.push_back({++all.last_number, std::move(f)});
   return all.last_number;
 }
 
@@ -274,7 +297,7 @@ void stop_cleanup(std::uintptr_t object, std::uint64_t number) noexcept {
   end_book& all = used_book();
   std::function<void()> gone;
   const std::lock_guard guard(all.lock);
-  const auto found = all.specials.find(slot_address(object));
+  const auto found = all.specials.find(hidden_slot(slot_address(object)));
   if (found == all.specials.end()) return;
   auto& cleanups = found->second.cleanups;
   for (auto at = cleanups.begin(); at != cleanups.end(); ++at) {

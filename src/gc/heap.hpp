@@ -91,9 +91,20 @@ static_assert(sizeof(span) == 256);
 
 /// At the beginning of the slots of kind `ending`, before the object. Zero in a slot that has none.
 struct object_header {
-  detail::atomic<const struct ending_type*> type;  // null: not constructed, or ended
-  std::size_t count = 0;
+  detail::atomic<const ending_type*> type;  // null: not constructed, or ended
+  std::size_t count = 0;                    // of objects; after their end, what they were
   static constexpr std::size_t bytes = 16;
+  static constexpr std::size_t ended_bit = std::size_t{1} << 63;  // no count has it, no address
+
+  /// By who has ended them; what they were is for who uses one nevertheless, on its goroutine.
+  void note_ended(const ending_type& as) noexcept {
+    count = reinterpret_cast<std::uintptr_t>(&as) | ended_bit;
+  }
+  /// Null: they have not ended.
+  const ending_type* ended_as() const noexcept {
+    return (count & ended_bit) == 0 ? nullptr
+                                    : reinterpret_cast<const ending_type*>(count & ~ended_bit);
+  }
 };
 static_assert(sizeof(object_header) == object_header::bytes);
 

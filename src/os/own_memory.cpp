@@ -117,4 +117,10 @@ void own_memory::read(memory_range what, reader f, void* argument) const noexcep
   }
 }
 
+std::size_t own_memory::read_words(std::uintptr_t where, std::uintptr_t* to,
+                                   std::size_t count) const noexcept {
+  const ssize_t got = pread(memory_fd_, to, count * sizeof(*to), static_cast<off_t>(where));
+  return got <= 0 ? 0 : static_cast<std::size_t>(got) / sizeof(*to);
+}
+
 }  // namespace gort::os

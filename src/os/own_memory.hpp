@@ -12,6 +12,13 @@ struct memory_range {
   std::uintptr_t high = 0;
 };
 
+/// What of it an address belongs to.
+enum class memory_owner : std::uint8_t {
+  unknown,   // a stack, a mapping of somebody's own, another allocator's memory
+  variable,  // of the program or a library: .data, .bss
+  malloc,    // glibc's, in use or not
+};
+
 /// Allocates nothing from malloc. Open for a short while only: a child of fork() would read its
 /// parent's memory.
 class own_memory {
@@ -34,8 +41,17 @@ class own_memory {
   using reader = void (*)(void* argument, std::uintptr_t where, const std::uintptr_t* words,
                           std::size_t count);
   void read(memory_range what, reader f, void* argument) const noexcept;
+  /// Some words, as far as they can be read: how many. Not inside of f.
+  std::size_t read_words(std::uintptr_t where, std::uintptr_t* to,
+                         std::size_t count) const noexcept;
+
+  /// Told by the dynamic linker and by what glibc's malloc writes before its memory.
+  /// src/os/owner.cpp
+  memory_owner owner_of(std::uintptr_t address) const noexcept;
 
  private:
+  bool is_in_arena(std::uintptr_t address, const memory_range& mapping) const noexcept;
+  bool is_in_large_block(std::uintptr_t address, const memory_range& mapping) const noexcept;
   bool list() noexcept;
 
   int memory_fd_ = -1;
@@ -45,6 +61,7 @@ class own_memory {
   char* buffer_ = nullptr;
   std::size_t count_ = 0;
   bool is_complete_ = false;
+  mutable memory_range none_begins_;  // a large block of malloc's; owner.cpp
 };
 
 }  // namespace gort::os

@@ -54,6 +54,16 @@ void heap_profile::add(const void* block, std::size_t bytes, event_table::stack 
   where->add(freed_bytes, size);
 }
 
+const event_table::bucket* heap_profile::find(const void* block) const noexcept {
+  const place* set = set_of(block);
+  if (set == nullptr) return nullptr;
+  for (const place* at = set; at != set + places_of_set; ++at) {
+    if (at->block.load_relaxed() == reinterpret_cast<std::uintptr_t>(block))
+      return at->bucket.load_relaxed();
+  }
+  return nullptr;
+}
+
 bool heap_profile::remove(const void* block) noexcept {
   place* set = set_of(block);
   if (set == nullptr) return false;

@@ -36,6 +36,8 @@ class heap_profile {
   /// A sampled block.
   void add(const void* block, std::size_t bytes, event_table::stack frames,
            const event_table::labels& whose) noexcept;
+  /// Of a sampled block that is not freed meanwhile; null: it is none.
+  const event_table::bucket* find(const void* block) const noexcept;
   /// Such a block may be freed. False: it is none that was sampled.
   bool remove(const void* block) noexcept;
 

@@ -142,6 +142,19 @@ void look_up(request& r, std::uintptr_t pc) noexcept {
     look_up_exported(r, pc);
 }
 
+const char* look_up_variable(std::uintptr_t address) noexcept {
+  const base::unseen_by_tsan look_away;
+  if (state() == nullptr) return nullptr;
+  const char* found = nullptr;
+  backtrace_syminfo(
+      state(), address,
+      [](void* data, std::uintptr_t, const char* name, std::uintptr_t, std::uintptr_t) {
+        *static_cast<const char**>(data) = name;
+      },
+      ignore_error, &found);
+  return found;
+}
+
 void look_at_changes() noexcept {
   constexpr std::uint32_t states_max = 32;
   const std::uint64_t version = os::loaded_objects_version();
@@ -154,6 +167,7 @@ void look_at_changes() noexcept {
 #else
 
 void look_up(request& r, std::uintptr_t pc) noexcept { look_up_exported(r, pc); }
+const char* look_up_variable(std::uintptr_t) noexcept { return nullptr; }
 void look_at_changes() noexcept {}
 
 #endif
@@ -174,6 +188,17 @@ void symbolize(const void* return_address, void (*f)(const symbol&, void*),
     f({name, r.found[i].file, r.found[i].line, last ? r.offset : 0, !last, outermost, r.name_of(i)},
       argument);
   }
+}
+
+bool name_variable(std::uintptr_t address, char* to, std::size_t room) noexcept {
+  const char* name = look_up_variable(address);
+  if (name == nullptr) return false;
+  int status = 0;
+  char* demangled = abi::__cxa_demangle(name, nullptr, nullptr, &status);
+  const std::string_view text(demangled != nullptr ? demangled : name);
+  to[text.copy(to, room - 1)] = 0;
+  std::free(demangled);
+  return true;
 }
 
 void refresh_symbols() noexcept { look_at_changes(); }

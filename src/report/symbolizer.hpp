@@ -6,6 +6,7 @@
 // loaded since is found once somebody says that it may wait (refresh_symbols()).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace gort::report {
@@ -25,6 +26,10 @@ struct symbol {
 /// as it is: the call before it is looked up.
 void symbolize(const void* return_address, void (*f)(const symbol&, void*),
                void* argument) noexcept;
+
+/// The name of the variable that lies there, in full, cut to `room`. False: no table of symbols
+/// tells. Not in crash reports.
+bool name_variable(std::uintptr_t address, char* to, std::size_t room) noexcept;
 
 /// Debug information of what was loaded or unloaded since the last look counts from now on. Takes
 /// the dynamic linker's lock, and memory that is not given back: after 32 changes the newest

@@ -11,6 +11,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <gort/detail/managed_check.hpp>
 #include <gort/detail/managed_word.hpp>
 
 namespace gort::gc {
@@ -94,12 +95,19 @@ class ptr {
   }
 
   T* get() const noexcept { return reinterpret_cast<T*>(word_.get()); }
-  T* operator->() const noexcept { return get(); }
   explicit operator bool() const noexcept { return word_.get() != 0; }
+
+  /// In code with assertions (or GORT_GC_CHECKS=1; 0: without) these three end the process where a
+  /// destructor uses what has been destroyed: docs/gc.md, "When an object dies".
+  GORT_GC_CHECKED T* operator->() const noexcept { return used(get()); }
   template <class U = T>
-  requires(!std::is_void_v<U>) U& operator*() const noexcept { return *get(); }
+  requires(!std::is_void_v<U>) GORT_GC_CHECKED U& operator*() const noexcept {
+    return *used(get());
+  }
   template <class U = T>
-  requires(!std::is_void_v<U>) U& operator[](std::ptrdiff_t i) const noexcept { return get()[i]; }
+  requires(!std::is_void_v<U>) GORT_GC_CHECKED U& operator[](std::ptrdiff_t i) const noexcept {
+    return *used(get() + i);
+  }
 
   ptr& operator+=(std::ptrdiff_t n) noexcept requires(!std::is_void_v<T>) {
     word_.set(reinterpret_cast<std::uintptr_t>(get() + n));
@@ -148,6 +156,10 @@ class ptr {
   friend class ptr;
   friend struct detail_of::access<T>;
   enum taken_tag { taken };
+
+  GORT_GC_CHECKED static T* used(T* object) noexcept {
+    return gort::detail::gc_used<GORT_GC_CHECKS != 0>(object);
+  }
 
   ptr(T* address, taken_tag) noexcept : word_(reinterpret_cast<std::uintptr_t>(address)) {}
 

@@ -32,7 +32,7 @@ class weak {
   /// not block. Any thread. Go: Pointer.Value.
   ptr<T> lock() const noexcept {
     ptr<T> out;
-    if (handle_) managed::strengthen(*handle_, ~hidden_, detail_of::access<T>::word(out));
+    if (handle_) managed::strengthen(*handle_.get(), ~hidden_, detail_of::access<T>::word(out));
     return out;
   }
 
@@ -109,7 +109,10 @@ requires std::invocable<F&, gc::ptr<T>>
 void set_finalizer(const gc::ptr<T>& object, F f) {
   managed::set_finalizer(
       reinterpret_cast<std::uintptr_t>(object.get()),
-      [raw = object.get(), f = std::move(f)]() mutable { f(gc::ptr<T>::pointer_to(*raw)); });
+      // Its complement, as it is no pointer that the program has hidden (GODEBUG=cgocheck=2).
+      [hidden = ~reinterpret_cast<std::uintptr_t>(object.get()), f = std::move(f)]() mutable {
+        f(gc::ptr<T>::pointer_to(*reinterpret_cast<T*>(~hidden)));
+      });
 }
 template <class T>
 void set_finalizer(const gc::ptr<T>& object, std::nullptr_t) {
