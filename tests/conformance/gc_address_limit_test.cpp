@@ -14,12 +14,10 @@
 #include <gort/gc.hpp>
 #include <gort/runtime.hpp>
 
-#include "base/sanitizer.hpp"
 #include "gc/heap.hpp"
 #include "support/gc_support.hpp"
 #include "support/program.hpp"
 #include "support/run.hpp"
-#include "support/skip.hpp"
 
 namespace {
 
@@ -83,7 +81,6 @@ TEST(program, DISABLED_under_address_limit) {
 class gc_address_limit : public testing::TestWithParam<std::size_t> {};
 
 TEST_P(gc_address_limit, works_with_a_smaller_heap_and_ends_with_bad_alloc) {
-  GORT_NOT_UNDER(base::with_asan || base::with_tsan, "it maps terabytes itself");
   const std::size_t limit_mib = GetParam();
   // glibc's malloc takes 64 MiB of addresses for each thread as long as there are any.
   const std::string arenas = limit_mib < 900 ? " MALLOC_ARENA_MAX=1" : "";
