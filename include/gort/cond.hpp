@@ -28,7 +28,8 @@ class cond {
     in_line self;
     enqueue(self);
     unlock(lock, self);
-    if (self.parks()) detail::park(detail::wait_reason::sync_cond_wait);
+    const detail::awaited this_one{this, nullptr};
+    if (self.parks()) detail::park(detail::wait_reason::sync_cond_wait, &this_one);
     lock.lock();
   }
   template <class Lock, class Predicate>

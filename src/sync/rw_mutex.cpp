@@ -40,7 +40,8 @@ void rw_mutex::lock_shared_slow() noexcept {
     arrive_locked(self);
     ++queued_readers_;
   }
-  detail::park(detail::wait_reason::sync_rw_mutex_rlock);
+  const detail::awaited this_one{this, nullptr};
+  detail::park(detail::wait_reason::sync_rw_mutex_rlock, &this_one);
   if (wait.ended_by != nullptr) [[unlikely]]
     sched::note_lock_wait(wait);
 }
@@ -106,7 +107,8 @@ void rw_mutex::lock_slow() noexcept {
     waiting_writers_.push_back(&self);
     arrive_locked(self);
   }
-  detail::park(detail::wait_reason::sync_rw_mutex_lock);
+  const detail::awaited this_one{this, nullptr};
+  detail::park(detail::wait_reason::sync_rw_mutex_lock, &this_one);
   if (wait.ended_by != nullptr) [[unlikely]]
     sched::note_lock_wait(wait);
 }

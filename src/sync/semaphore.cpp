@@ -55,7 +55,8 @@ void semaphore::acquire(std::int64_t n) {
     self.owner = detail::current_g();
     waiting_.push_back(&self);
   }
-  detail::park(detail::wait_reason::semacquire);
+  const detail::awaited this_one{this, nullptr};
+  detail::park(detail::wait_reason::semacquire, &this_one);
 }
 
 bool semaphore::acquire(const context& ctx, std::int64_t n) {

@@ -16,7 +16,8 @@ void wait_group::wait_slow() noexcept {
     self.owner = detail::current_g();
     waiting_.push_back(&self);
   }
-  detail::park(detail::wait_reason::sync_wait_group_wait);
+  const detail::awaited this_one{this, nullptr};
+  detail::park(detail::wait_reason::sync_wait_group_wait, &this_one);
 }
 
 void wait_group::wake_all() noexcept {
