@@ -8,6 +8,7 @@
 
 #include "gc/heap.hpp"
 #include "gc/marking.hpp"
+#include "record/managed_heap.hpp"
 
 namespace gort::managed {
 
@@ -40,6 +41,11 @@ void finish_marking(void (*at_end)() noexcept) noexcept;
 void drain_alone() noexcept;
 /// For who allocates too fast: scans some grey objects, for 100 us at most. False: there is none.
 bool help_marking() noexcept;
+/// Returns when nothing is grey and nobody scans; the marking goes on. The collector.
+void settle_marking() noexcept;
+/// Calls f for the memory in which worklists are, and have been.
+void for_each_worklist(void (*f)(std::uintptr_t low, std::uintptr_t high, void*),
+                       void* argument) noexcept;
 /// What the worklists hold, in bytes.
 std::size_t grey_bytes() noexcept;
 /// CPU time of all who have helped.
@@ -57,6 +63,13 @@ void verify_marks() noexcept;
 void find_hidden_pointers() noexcept;
 // --- stacks.cpp
 void mark_stacks() noexcept;
+
+// --- around.cpp
+/// As record::managed_heap says.
+bool collect_around(void (*f)(const record::managed_marking&, void*) noexcept, void* argument);
+/// Calls what somebody waits for with that, if somebody does. The collector, before stacks are
+/// marked.
+void call_around() noexcept;
 
 // --- endings.cpp
 /// Objects whose end is under way, and what finalizers reach.

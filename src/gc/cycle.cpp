@@ -69,6 +69,7 @@ void run_cycle() noexcept {
   begin_marking();
   mark_endings();
   mark_roots();
+  call_around();
   mark_stacks();
   finish_marking(weak_pointers_end);
   log.marking_ended();

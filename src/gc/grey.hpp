@@ -44,6 +44,7 @@ static_assert(sizeof(chunk) == 4096);
 struct shared_grey {
   chunk* list = nullptr;
   chunk* pool = nullptr;
+  chunk* blocks = nullptr;  // the first chunks of blocks, of no other use; only grows
   std::uint32_t busy = 0;
   std::size_t scanned = 0;            // bytes, in this cycle, by others than the collector
   detail::atomic<std::size_t> bytes;  // of all chunks; read without the lock
@@ -55,13 +56,15 @@ inline constinit detail::atomic<std::uint32_t> hungry;  // somebody found nothin
 
 constexpr std::size_t piece_bytes = 32 << 10;
 
+constexpr std::size_t chunk_block_bytes = 1 << 20;
+
 inline chunk* new_chunk_locked() noexcept {
-  constexpr std::size_t block_bytes = 1 << 20;
   if (shared.pool == nullptr) {
-    auto* block = static_cast<chunk*>(os::reserve(block_bytes));
+    auto* block = static_cast<chunk*>(os::reserve(chunk_block_bytes));
     if (block == nullptr) sched::fatal("gort: out of memory for marking");
-    shared.bytes.store_relaxed(shared.bytes.load_relaxed() + block_bytes);
-    for (std::size_t i = 0; i < block_bytes / sizeof(chunk); ++i) {
+    shared.bytes.store_relaxed(shared.bytes.load_relaxed() + chunk_block_bytes);
+    block[0].next = std::exchange(shared.blocks, block);
+    for (std::size_t i = 1; i < chunk_block_bytes / sizeof(chunk); ++i) {
       block[i].next = shared.pool;
       shared.pool = &block[i];
     }

@@ -100,6 +100,29 @@ void finish_marking(void (*at_end)() noexcept) noexcept {
 
 void drain_alone() noexcept { own.drain(-1); }
 
+void settle_marking() noexcept {
+  for (;;) {
+    own.drain(-1);
+    bool more = false, others = false;
+    the_gate.with_lock([&](bool) {
+      more = own.take_shared_locked();
+      others = shared.busy != 0;
+    });
+    if (!more && !others) return;
+    if (!more) os::yield_thread();
+  }
+}
+
+void for_each_worklist(void (*f)(std::uintptr_t, std::uintptr_t, void*), void* argument) noexcept {
+  f(reinterpret_cast<std::uintptr_t>(&own), reinterpret_cast<std::uintptr_t>(&own + 1), argument);
+  chunk* block = nullptr;
+  the_gate.with_lock([&block](bool) { block = shared.blocks; });
+  for (; block != nullptr; block = block->next) {
+    const auto low = reinterpret_cast<std::uintptr_t>(block);
+    f(low, low + chunk_block_bytes, argument);
+  }
+}
+
 std::size_t grey_bytes() noexcept { return shared.bytes.load_relaxed(); }
 std::int64_t helped_ns() noexcept {
   return static_cast<std::int64_t>(counted.assist_ns.load_relaxed());

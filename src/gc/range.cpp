@@ -74,7 +74,7 @@ bool reserve_locked() noexcept {
     heap.spans = static_cast<span*>(spans);
     heap.page_count = pages;  // open_pages is 0
     stacks_next = low;
-    stacks_end = low + stacks;
+    stacks_end = low + stacks - page_bytes;  // else it would lead to the heap's first object
     detail::managed.range_low.store_relaxed(low);
     // Release pairs with the acquire in managed_word::elsewhere().
     detail::managed.range_bytes.store_release(bytes);

@@ -121,7 +121,7 @@ void collect_if_used() {
   if (the_stores() != nullptr) runtime::gc();
 }
 
-constexpr record::managed_heap table{read, read_ends, collect_if_used};
+constexpr record::managed_heap table{read, read_ends, collect_if_used, collect_around};
 const bool offered_at_load = (record::offer_managed_heap(table), true);
 
 }  // namespace

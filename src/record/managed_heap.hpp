@@ -73,6 +73,33 @@ struct managed_facts {
   std::uint64_t collector_ns() const noexcept { return mark_ns + sweep_ns + idle_ns + assist_ns; }
 };
 
+/// Where an object is, or could be, as a marking sees it that is under way.
+struct managed_slot {
+  std::uintptr_t low = 0, high = 0;
+  bool is_object = false;
+  bool is_plain = false;   // holds no managed pointers
+  bool is_marked = false;  // or has been made just now
+};
+
+/// What a marking offers to who wants to know what can be reached without the stacks of some. It
+/// waits meanwhile, and has marked all that is reached, but for what goroutines' stacks lead to.
+/// What plain threads store is marked as ever.
+struct managed_marking {
+  std::uintptr_t heap_low = 0, heap_high = 0;
+
+  /// What these words lead to can be reached.
+  void (*mark)(const std::uintptr_t* words, std::size_t count) noexcept = nullptr;
+  /// Returns when all that is reached by what is marked is marked, too.
+  void (*settle)() noexcept = nullptr;
+  /// False: nothing of the kind is at this address.
+  bool (*find)(std::uintptr_t address, managed_slot& to) noexcept = nullptr;
+  /// Calls f for all objects whose destructor has not run.
+  void (*for_each_ending)(void (*f)(const managed_slot&, void*), void* argument) noexcept = nullptr;
+  /// Memory of the collector's own: an address there keeps nothing.
+  void (*for_each_own)(void (*f)(std::uintptr_t low, std::uintptr_t high, void*),
+                       void* argument) noexcept = nullptr;
+};
+
 /// What src/gc leaves here; for ever.
 struct managed_heap {
   static constexpr std::size_t ends_kept = 256;
@@ -82,6 +109,9 @@ struct managed_heap {
   std::size_t (*read_ends)(std::span<std::int64_t> to) noexcept;
   /// runtime::gc(), where somebody has allocated.
   void (*collect_if_used)();
+  /// The same with f called in the middle, once, on the collector's thread. False: nobody has
+  /// allocated. Parks; one after the other.
+  bool (*collect_around)(void (*f)(const managed_marking&, void*) noexcept, void* argument);
 };
 
 /// Null: this program has none. Any thread.

@@ -1,0 +1,123 @@
+// A cycle in whose middle somebody else looks around: before goroutines' stacks are marked, when
+// all else that is a root has been. Who looks for leaked goroutines learns so what can be reached
+// without theirs, and whatever plain threads do meanwhile is seen by the marking (marking.hpp).
+#include <exception>
+#include <mutex>
+
+#include <gort/mutex.hpp>
+#include <gort/runtime.hpp>
+
+#include "gc/caches.hpp"
+#include "gc/collector.hpp"
+
+namespace gort::managed {
+
+namespace {
+
+struct caller {
+  void (*f)(const record::managed_marking&, void*) noexcept;
+  void* argument;
+  bool called = false;
+};
+constinit detail::atomic<caller*> waiting;
+constinit record::managed_marking offered;  // the collector's
+
+// Of who waits: one after the other. Never destroyed.
+mutex& turn() {
+  static auto* made = new mutex;
+  return *made;
+}
+
+void mark(const std::uintptr_t* words, std::size_t count) noexcept {
+  const auto low = reinterpret_cast<std::uintptr_t>(words);
+  mark_range(low, low + count * sizeof(*words));
+}
+
+bool slot_at(std::uintptr_t address, record::managed_slot& to) noexcept {
+  const std::size_t page = (address - heap.heap_low) / page_bytes;
+  // Acquires pair with the releases in open_locked() and publish_span(), as in find().
+  if (page >= heap.open_pages.load_acquire()) return false;
+  const page_word known{heap.pages[page].load_acquire()};
+  if (!known) return false;
+  const span& in = heap.spans[known.first()];
+  const std::uint32_t slot = slot_in(known.size_class(), address - in.base);
+  if (slot >= in.slots) return false;  // what is left over at its end
+  to.low = in.address_of(slot);
+  to.high = to.low + in.slot_bytes;
+  to.is_object = in.holds(slot);
+  to.is_plain = known.plain();
+  to.is_marked = in.is_marked(slot) ||
+                 (in.size_class == large_class && in.cached.load_relaxed() != 0);  // [span-3]
+  return true;
+}
+
+void for_each_ending(void (*f)(const record::managed_slot&, void*), void* argument) noexcept {
+  for_each_span([&](const span& each) {
+    if (each.kind != kind::ending) return;
+    for (std::uint32_t slot = 0; slot < each.slots; ++slot) {
+      const std::uintptr_t at = each.address_of(slot);
+      // Acquire pairs with the release in set_ending().
+      if (!each.holds(slot) || reinterpret_cast<object_header*>(at)->type.load_acquire() == nullptr)
+        continue;
+      record::managed_slot seen;
+      if (slot_at(at, seen)) f(seen, argument);
+    }
+  });
+}
+
+template <class T>
+void tell(const T* first, std::size_t count, void (*f)(std::uintptr_t, std::uintptr_t, void*),
+          void* argument) noexcept {
+  f(reinterpret_cast<std::uintptr_t>(first), reinterpret_cast<std::uintptr_t>(first + count),
+    argument);
+}
+
+// Its tables, caches and worklists have addresses of slots in them, whatever becomes of these.
+void for_each_own(void (*f)(std::uintptr_t, std::uintptr_t, void*), void* argument) noexcept {
+  const std::size_t open = heap.open_pages.load_relaxed();
+  tell(&heap, 1, f, argument);
+  tell(&offered, 1, f, argument);
+  tell(heap.pages, open, f, argument);
+  tell(heap.spans, open, f, argument);
+  for_each_worklist(f, argument);
+  const stores* all = the_stores();
+  if (all == nullptr) return;
+  tell(all, 1, f, argument);
+  for (const detail::atomic<cache*>& each : all->caches) {
+    const cache* of = each.load_acquire();  // pairs with the release in cache_of()
+    if (of != nullptr) tell(of, 1, f, argument);
+  }
+}
+
+}  // namespace
+
+bool collect_around(void (*f)(const record::managed_marking&, void*) noexcept, void* argument) {
+  if (the_stores() == nullptr) return false;
+  caller self{f, argument};
+  const std::lock_guard guard(turn());
+  waiting.store_release(&self);  // pairs with the exchange in call_around()
+  try {
+    runtime::gc();
+  } catch (...) {
+    waiting.store_relaxed(nullptr);  // no thread, so nobody calls
+    throw;
+  }
+  return self.called;
+}
+
+void call_around() noexcept {
+  if (waiting.load_relaxed() == nullptr) return;
+  caller* who = waiting.exchange_acq_rel(nullptr);
+  settle_marking();
+  offered = {.heap_low = heap.heap_low,
+             .heap_high = heap.heap_low + heap.open_pages.load_relaxed() * page_bytes,
+             .mark = mark,
+             .settle = settle_marking,
+             .find = slot_at,
+             .for_each_ending = for_each_ending,
+             .for_each_own = for_each_own};
+  who->f(offered, who->argument);
+  who->called = true;  // it waits until this cycle has ended, or a later one
+}
+
+}  // namespace gort::managed
