@@ -33,9 +33,9 @@ constexpr built_in every[] = {
     {"goroutine", "The stacks of all goroutines. debug=2 prints them one by one, as a crash does.",
      true, goroutine_count, collect_goroutines, write_goroutine_text, nullptr},
     {"goroutineleak",
-     "Goroutines that wait for channels which nobody else can use any more. Stops the world to "
-     "look "
-     "for them; Count is what was found last. debug=2 prints all goroutines, those as (leaked).",
+     "Goroutines that wait for what nobody else can use any more. Collects, and stops the world to "
+     "look for them; Count is what was found last. debug=2 prints all goroutines, those as "
+     "(leaked).",
      true, leak_count, collect_leaks, write_leak_text, nullptr},
     {"heap",
      "Memory in use, by who allocated it; a sample: of the managed heap (with gc=1 after a "

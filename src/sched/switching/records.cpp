@@ -15,6 +15,19 @@
 #include "sched/gmp/current.hpp"
 #include "sched/stacks/stack_size.hpp"
 #include "sched/switching/schedule.hpp"
+#include "sched/switching/spare_records.hpp"
+
+namespace gort::sched {
+
+void for_each_spare_record(void (*f)(const spawn_record&, void*), void* argument) noexcept {
+  const int procs = sched.p_allocated.load_acquire();  // pairs with resize_procs()
+  for (int i = 0; i < procs; ++i) {
+    const spawn_record* each = sched.all_ps[i]->records;
+    for (; each != nullptr; each = as_record(each->link)) f(*each, argument);
+  }
+}
+
+}  // namespace gort::sched
 
 namespace gort::detail {
 
@@ -46,8 +59,8 @@ spawn_record* refill(p* here) noexcept {
 // Not inside gort: malloc may block [inside-4]. Never freed: a record may be referred to by a dump
 // at any time, and they are recycled.
 [[gnu::noinline]] void make_records() {
-  auto* block = static_cast<spawn_record*>(
-      ::operator new (record_block_bytes, std::align_val_t{128}));
+  auto* block =
+      static_cast<spawn_record*>(::operator new (record_block_bytes, std::align_val_t{128}));
   base::leak_root_add(block, record_block_bytes);
   sched::sched.record_blocks.fetch_add_relaxed(1);  // a statistic
   for (std::size_t i = 0; i + 1 < records_per_block; ++i)
