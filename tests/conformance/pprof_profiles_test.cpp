@@ -17,7 +17,6 @@
 #include <gort/pprof.hpp>
 #include <gort/runtime.hpp>
 #include <gort/time.hpp>
-#include <gort/trace.hpp>
 #include <gort/wait_group.hpp>
 
 #include "base/sanitizer.hpp"
@@ -228,20 +227,6 @@ TEST(pprof_profiles, misuse_has_gos_words) {
     for (const gort::pprof::profile* each : gort::pprof::profiles()) names.push_back(each->name());
     EXPECT_TRUE(std::ranges::is_sorted(names));
     EXPECT_THAT(names, testing::IsSupersetOf({"creation", "goroutine", "threadcreate"}));
-  });
-}
-
-// At once, and not when there is something to be written.
-TEST(pprof_profiles, an_empty_sink_is_refused) {
-  run([] {
-    EXPECT_THROW(gort::pprof::lookup("goroutine")->write_to(nullptr), gort::runtime_error);
-    EXPECT_THROW(gort::pprof::start_cpu_profile(nullptr), gort::runtime_error);
-    EXPECT_THROW(gort::pprof::start_wall_profile({}), gort::runtime_error);
-    EXPECT_THROW(gort::trace::start(nullptr), std::system_error);
-    EXPECT_THROW(gort::trace::to_perfetto("", nullptr), gort::runtime_error);
-    gort::trace::flight_recorder recorder;
-    recorder.start();
-    EXPECT_THROW(recorder.write_to(nullptr), std::system_error);
   });
 }
 
