@@ -112,18 +112,21 @@ figures allocate_and_drop() {
 }
 
 // 100 MB live, and what one burst adds to it: 200 MB that die with it.
+// In a frame of its own: `to` would stay in that of bursts(), and keep the last one.
+[[gnu::noinline]] gort::gc::ptr<gort::gc::ptr<char>> fill(std::size_t bytes) {
+  constexpr std::size_t piece = 8000;
+  auto held = gort::gc::make_array<gort::gc::ptr<char>>(bytes / piece);
+  for (std::size_t i = 0; i < bytes / piece; ++i) {
+    auto& to = held[static_cast<std::ptrdiff_t>(i)];
+    to = gort::gc::make_array<char>(piece);
+    for (std::size_t at = 0; at < piece; at += 512) to[static_cast<std::ptrdiff_t>(at)] = 1;
+  }
+  return held;
+}
+
 figures bursts() {
-  constexpr std::size_t mb = 1'000'000, piece = 8000;
+  constexpr std::size_t mb = 1'000'000;
   gort::debug::set_memory_limit(std::int64_t{400} << 20);
-  const auto fill = [](std::size_t bytes) {
-    auto held = gort::gc::make_array<gort::gc::ptr<char>>(bytes / piece);
-    for (std::size_t i = 0; i < bytes / piece; ++i) {
-      auto& to = held[static_cast<std::ptrdiff_t>(i)];
-      to = gort::gc::make_array<char>(piece);
-      for (std::size_t at = 0; at < piece; at += 512) to[static_cast<std::ptrdiff_t>(at)] = 1;
-    }
-    return held;
-  };
   const auto live = fill(100 * mb);
   constexpr int count = 10;
   const stopwatch time;

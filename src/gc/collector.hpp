@@ -37,8 +37,8 @@ void mark_range(std::uintptr_t low, std::uintptr_t high) noexcept;
 void begin_marking() noexcept;
 /// Scans what is grey until the marking is over; `at_end` is called under the gate's lock.
 void finish_marking(void (*at_end)() noexcept) noexcept;
-/// The same after the end, alone: what dying objects reach.
-void drain_alone() noexcept;
+/// The same after the end, alone: what dying objects reach. Returns how many bytes that are.
+std::size_t drain_alone() noexcept;
 /// For who allocates too fast: scans some grey objects, for 100 us at most. False: there is none.
 bool help_marking() noexcept;
 /// Returns when nothing is grey and nobody scans; the marking goes on. The collector.

@@ -12,13 +12,15 @@
 //   [cycle-1] `wanted`, `begun` and `done` are numbers of cycles, under `lock` (atomic for readers
 //             without it). Who waits for a cycle wants number begun + 1, which begins later.
 //   [cycle-3] A look is asked for by setting `look`, then ringing; the collector notes the bell,
-//             then takes `look`. So it is seen, or the bell has changed and it does not sleep.
+//             then takes `look`. So it is seen, or the bell has changed and it does not sleep. So,
+//             too, when enough was handed out for the heap to be watched (quiet.hpp).
 //   [cycle-2] The thread is made at the first need. It has no P, is never a goroutine's, and lasts.
 //
 // Rejected: the collector as goroutines with a quarter of the Ps (Go): the next step, when marking
 // is parallel. It is one thread now, besides GOMAXPROCS.
 #include <algorithm>
 #include <system_error>
+#include <utility>
 
 #include <gort/detail/park.hpp>
 #include <gort/detail/spin_lock.hpp>
@@ -28,6 +30,7 @@
 #include "gc/control.hpp"
 #include "gc/pacer.hpp"
 #include "gc/pressure.hpp"
+#include "gc/quiet.hpp"
 #include "gc/sampling.hpp"
 #include "gc/scavenger.hpp"
 #include "gc/statistics.hpp"
@@ -60,7 +63,7 @@ detail::atomic<std::uint32_t> thread_state{no_thread};
 
 void collector_main();
 
-void run_cycle() noexcept {
+void run_cycle(bool for_quiet) noexcept {
   const std::int64_t begin_cpu_ns = os::own_thread_cpu_ns();
   cycle_log log;
   log.code = reinterpret_cast<const void*>(collector_main);
@@ -82,6 +85,7 @@ void run_cycle() noexcept {
   const std::uint32_t cycle = sweep_cycle();
   std::size_t live = 0;
   for_each_span([&](span& each) { live += sweep_span(each, cycle).live_bytes; });
+  if (for_quiet) now.quiet_found.store_relaxed(live);
   cycle_has_ended({.found = live,
                    .handed_out_before = at_end,
                    .in_cycle = now.handed_out.load_relaxed() - before,
@@ -128,6 +132,17 @@ void want(std::uint32_t number) noexcept {
   os::futex_wake(asked.bell.address(), 1);
 }
 
+// Release pairs with the acquire in collector_main() [cycle-3].
+void ring() noexcept {
+  asked.bell.fetch_add_acq_rel(1);
+  os::futex_wake(asked.bell.address(), 1);
+}
+
+// Of two points of time; -1: none.
+std::int64_t sooner(std::int64_t a_ns, std::int64_t b_ns) noexcept {
+  return a_ns < 0 || b_ns < 0 ? std::max(a_ns, b_ns) : std::min(a_ns, b_ns);
+}
+
 // After a cycle, and when it was asked for.
 void look_around() noexcept {
   give_back_over_limit();
@@ -135,16 +150,38 @@ void look_around() noexcept {
   watch_malloc();
 }
 
-// Idle: it gives pages back by and by; then it sleeps for good, or until a cycle is due that comes
-// every two minutes.
+quiet_watch quiet;  // the collector's
+
+// Whether to collect because it is, and when to look again; -1: not before it rings.
+quiet_watch::verdict look_whether_quiet(std::int64_t now_ns) noexcept {
+  if (gc_percent() < 0) return {};
+  return quiet.look({.now_ns = now_ns,
+                     .found = now.found.load_relaxed(),
+                     .quiet_found = now.quiet_found.load_relaxed(),
+                     .handed_out = now.handed_out.load_relaxed(),
+                     .ended = now.ended.load_relaxed()});
+}
+
+std::int64_t give_back_some(std::int64_t now_ns) noexcept {
+  const bool for_quiet = all_free_is_going();
+  const std::int64_t before_ns = giving_back_ns();
+  const std::int64_t again_ns = scavenge_some(now_ns);
+  if (for_quiet) quiet.charge(now_ns, giving_back_ns() - before_ns);
+  return again_ns;
+}
+
+// Idle: it gives pages back by and by, and looks whether the heap is quiet; then it sleeps for
+// good, or until a cycle is due that comes every two minutes.
 void collector_main() {
   constexpr std::int64_t forced_ns = 120'000'000'000;
   std::int64_t ended_ns = os::monotonic_ns();  // the last cycle
+  bool for_quiet = false;
   collector.store_relaxed(os::this_thread());
   for (;;) {
     const std::uint32_t seen = asked.bell.load_acquire();  // pairs with who rings
     if (begin_if_wanted()) {
-      run_cycle();
+      const std::int64_t begin_cpu_ns = read_collecting_cpu().total_ns();
+      run_cycle(for_quiet);
       {
         detail::spin_guard guard(asked.lock);
         asked.done.store_relaxed(asked.begun.load_relaxed());
@@ -153,7 +190,11 @@ void collector_main() {
       look_around();
       scavenging_is_due();
       ended_ns = os::monotonic_ns();
-      (void)scavenge_some(ended_ns);
+      if (std::exchange(for_quiet, false)) {
+        quiet.charge(ended_ns, read_collecting_cpu().total_ns() - begin_cpu_ns);
+        all_free_is_to_go();
+      }
+      (void)give_back_some(ended_ns);
       continue;
     }
     // Acquire-release, as in ask_for_look() [cycle-3].
@@ -164,13 +205,20 @@ void collector_main() {
       continue;
     }
     const std::int64_t now_ns = os::monotonic_ns();
-    std::int64_t until_ns = scavenge_some(now_ns);
+    std::int64_t until_ns = give_back_some(now_ns);
+    const quiet_watch::verdict seen_quiet = look_whether_quiet(now_ns);
+    if (seen_quiet.collect) {
+      for_quiet = true;
+      want(asked.begun.load_relaxed() + 1);
+      continue;
+    }
+    until_ns = sooner(until_ns, seen_quiet.again_ns);
     if (now.handed_out.load_relaxed() != 0 && gc_percent() >= 0) {
       if (now_ns >= ended_ns + forced_ns) {
         want(asked.begun.load_relaxed() + 1);
         continue;
       }
-      until_ns = until_ns < 0 ? ended_ns + forced_ns : std::min(until_ns, ended_ns + forced_ns);
+      until_ns = sooner(until_ns, ended_ns + forced_ns);
     }
     (void)os::futex_wait(asked.bell.address(), seen, until_ns);
   }
@@ -215,8 +263,7 @@ void ask_for_look() noexcept {
   // Acquire pairs with the release in ensure_thread().
   if (thread_state.load_acquire() != thread_works) return;
   asked.look.exchange_acq_rel(1);  // [cycle-3]
-  asked.bell.fetch_add_acq_rel(1);
-  os::futex_wake(asked.bell.address(), 1);
+  ring();
 }
 
 void account(std::size_t bytes) noexcept {
@@ -224,6 +271,7 @@ void account(std::size_t bytes) noexcept {
   if (!hand_out(bytes, used)) [[likely]]
     return;
   const pace_lines lines = lines_for(used);
+  if (lines.watch && ensure_thread(others::are_relied_on) == 0) ring();
   if (used < lines.trigger) return;
   const std::uint32_t begun = asked.begun.load_relaxed();
   const bool runs = begun != asked.done.load_relaxed();

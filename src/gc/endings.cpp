@@ -37,6 +37,7 @@
 
 #include "arch/thread_word.hpp"
 #include "gc/collector.hpp"
+#include "gc/pacer.hpp"
 #include "gc/statistics.hpp"
 
 namespace gort::detail {
@@ -213,9 +214,10 @@ void find_the_dead() noexcept {
   const std::lock_guard guard(all.lock);
   clear_weak_pointers(all);
   gate().with_lock([](bool) { weak_ends = false; });
-  const auto keep_from = [&all](std::size_t first) {
+  std::size_t kept_bytes = 0;
+  const auto keep_from = [&](std::size_t first) {
     for (std::size_t i = first; i < all.due.size(); ++i) mark_word(all.due[i].object.slot());
-    drain_alone();
+    kept_bytes += drain_alone();
   };
   std::size_t before = all.due.size();
   find_finalizers(all);
@@ -224,6 +226,7 @@ void find_the_dead() noexcept {
   find_destructors(all);
   keep_from(before);
   find_cleanups(all);
+  now.ended.store_relaxed(kept_bytes);
 }
 
 void start_endings() noexcept {

@@ -186,8 +186,8 @@ struct given_back {
   bool is_end = false;  // of the heap
 };
 /// Looks at some pages from `at` on, which it advances, and gives the first run of them back that
-/// have been free since the last look at them; 1 MiB at most. Any thread.
-given_back give_back_next(std::size_t& at) noexcept;
+/// have been free since the last look at them, or, with `all`, are free; 1 MiB at most. Any thread.
+given_back give_back_next(std::size_t& at, bool all) noexcept;
 /// Gives free pages back, from the highest addresses on, until so many bytes are. Returns how many.
 /// Any thread.
 std::size_t give_back_free(std::size_t bytes) noexcept;

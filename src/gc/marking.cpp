@@ -70,7 +70,6 @@ void pass_barriers() noexcept {
 }  // namespace
 
 void begin_marking() noexcept {
-  (void)own.take_scanned();  // what drain_alone() has
   for_each_span([](span& each) {
     for (auto& word : each.bits) word.mark.store_relaxed(0);
     for (auto& word : each.held) word.store_relaxed(0);
@@ -98,7 +97,10 @@ void finish_marking(void (*at_end)() noexcept) noexcept {
   counted.scanned_heap_bytes.store_relaxed(own.take_scanned() + std::exchange(shared.scanned, 0));
 }
 
-void drain_alone() noexcept { own.drain(-1); }
+std::size_t drain_alone() noexcept {
+  own.drain(-1);
+  return own.take_scanned();
+}
 
 void settle_marking() noexcept {
   for (;;) {

@@ -12,6 +12,7 @@
 #include "gc/collector.hpp"
 #include "gc/control.hpp"
 #include "gc/cpu_limiter.hpp"
+#include "gc/quiet.hpp"
 #include "gc/roots.hpp"
 #include "os/clock.hpp"
 #include "os/write.hpp"
@@ -50,6 +51,8 @@ struct knobs {
   detail::spin_lock lock;
   lines_set by_percent;
   lines_set by_limit;
+  detail::atomic<std::size_t> watch_from{never};
+  detail::atomic<bool> is_watched;             // since the last cycle
   detail::atomic<std::size_t> in_last_cycle;   // handed out
   detail::atomic<std::int64_t> last_cycle_ns;  // of CPU time
   cpu_limiter limiter;                         // guarded by lock
@@ -120,8 +123,13 @@ void set_lines_locked() noexcept {
   now.malloc_bytes_max.store_relaxed(limit == no_memory_limit
                                          ? record::malloc_account::never
                                          : record::malloc_bytes.bytes() + malloc_step(limit));
+  const bool is_to_be_watched =
+      control.percent.load_relaxed() >= 0 && !control.is_watched.load_relaxed();
+  control.watch_from.store_relaxed(
+      is_to_be_watched ? quiet_watch::worth_from(found, now.quiet_found.load_relaxed()) : never);
   now.trigger.store_relaxed(
-      std::min(control.by_percent.trigger.load_relaxed(), control.by_limit.trigger.load_relaxed()));
+      std::min({control.by_percent.trigger.load_relaxed(), control.by_limit.trigger.load_relaxed(),
+                control.watch_from.load_relaxed()}));
 }
 
 // At most every 10 ms: two system calls.
@@ -162,6 +170,10 @@ pace_lines lines_for(std::size_t used) noexcept {
     }
   }
   pace_lines out;
+  if (used >= control.watch_from.load_relaxed() && !control.is_watched.exchange_relaxed(true)) {
+    out.watch = true;
+    set_lines();
+  }
   out.trigger = control.by_percent.trigger.load_relaxed();
   out.goal = control.by_percent.goal.load_relaxed();
   out.sleeps_from = out.goal == never ? never : out.goal + out.goal / 4;
@@ -178,6 +190,7 @@ void cycle_has_ended(const cycle_result& what) noexcept {
   control.last_cycle_ns.store_relaxed(what.cpu_ns);
   now.found.store_relaxed(what.found);
   now.handed_out.fetch_sub_relaxed(what.handed_out_before);
+  control.is_watched.store_relaxed(false);
   look_at_other_memory();
   set_lines();
 }
@@ -193,9 +206,10 @@ void look_at_other_memory() noexcept {
 void collect_if_due() noexcept {
   set_lines();
   const std::size_t used = bytes_in_use();
-  const auto& trigger =
-      control.is_suspended.load_relaxed() ? control.by_percent.trigger : now.trigger;
-  if (used != 0 && used >= trigger.load_relaxed()) collect_soon();
+  std::size_t trigger = control.by_percent.trigger.load_relaxed();
+  if (!control.is_suspended.load_relaxed())
+    trigger = std::min(trigger, control.by_limit.trigger.load_relaxed());
+  if (used != 0 && used >= trigger) collect_soon();
 }
 
 // --- control.hpp
@@ -241,6 +255,7 @@ int set_gc_percent(int percent) noexcept {
   read_environment();
   const std::int32_t wanted = percent < 0 ? -1 : percent == 0 ? 100 : percent;
   const int before = control.percent.exchange_relaxed(wanted);
+  control.is_watched.store_relaxed(false);  // it was not, if it was off
   collect_if_due();
   return before;
 }

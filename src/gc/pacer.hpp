@@ -31,12 +31,16 @@ struct pace_lines {
   std::size_t trigger = never;      // a cycle is due
   std::size_t goal = never;         // it should have ended: who allocates helps with it
   std::size_t sleeps_from = never;  // or, where there is nothing to help with, sleeps
+  bool watch = false;               // the heap is to be watched from here on (quiet.hpp)
 };
 
 struct pace {
-  detail::atomic<std::size_t> found;       // bytes the last marking found
-  detail::atomic<std::size_t> handed_out;  // since
-  detail::atomic<std::size_t> trigger;     // the lower one; 0 before the first look
+  detail::atomic<std::size_t> found;        // bytes the last marking found
+  detail::atomic<std::size_t> handed_out;   // since
+  detail::atomic<std::size_t> ended;        // bytes of these whose end was due
+  detail::atomic<std::size_t> quiet_found;  // by the last one made in quiet (quiet.hpp)
+  // The lowest of the lines at which something is to be done; 0 before the first look.
+  detail::atomic<std::size_t> trigger;
   // When malloc has handed out so much, the limit's lines are set anew; there is no such point
   // without a limit.
   detail::atomic<std::int64_t> malloc_bytes_max{INT64_MAX};

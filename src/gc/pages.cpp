@@ -260,10 +260,10 @@ std::size_t the_frontier() noexcept {
 
 }  // namespace
 
-given_back give_back_next(std::size_t& at) noexcept {
+given_back give_back_next(std::size_t& at, bool all) noexcept {
   const std::size_t end = the_frontier();
   if (at >= end) return {0, true};
-  const std::size_t bytes = give_back_run(at, end, false);
+  const std::size_t bytes = give_back_run(at, end, all);
   return {bytes, at >= end};
 }
 

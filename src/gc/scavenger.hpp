@@ -7,6 +7,10 @@ namespace gort::managed {
 
 /// The collector, after a cycle: there may be pages to give back.
 void scavenging_is_due() noexcept;
+/// The collector, after a cycle for a heap that is quiet (quiet.hpp): whatever is free may go.
+void all_free_is_to_go() noexcept;
+/// That is under way: who began it pays for it.
+bool all_free_is_going() noexcept;
 
 /// The collector, when it has nothing to do: gives some back, if it is time. Returns when to call
 /// it again; -1: not before the next cycle.

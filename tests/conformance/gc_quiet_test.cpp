@@ -1,0 +1,135 @@
+// A heap that has gone quiet is collected though its goal is far, and gives back what is free; then
+// nothing more happens. The bounds are on a hang: without that it would take two minutes.
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <string_view>
+
+#include <gtest/gtest.h>
+
+#include <gort/debug.hpp>
+#include <gort/gc.hpp>
+#include <gort/runtime.hpp>
+#include <gort/time.hpp>
+
+#include "gc/control.hpp"
+#include "support/gc_support.hpp"
+#include "support/run.hpp"
+
+namespace {
+
+using namespace gort;
+using namespace std::chrono_literals;
+
+constexpr std::size_t mib = std::size_t{1} << 20;
+
+template <class Condition>
+bool comes_true(Condition condition) {
+  const auto give_up = std::chrono::steady_clock::now() + 60s;
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > give_up) return false;
+    gort::sleep(10ms);
+  }
+  return true;
+}
+
+gc::ptr<char> filled(std::size_t bytes) {
+  auto made = gc::make_array<char>(bytes);
+  for (std::size_t i = 0; i < bytes; i += 512) made[static_cast<std::ptrdiff_t>(i)] = 'x';
+  return made;
+}
+
+void leave_garbage(std::size_t bytes) {
+  test::on_a_stack_of_its_own([bytes] {
+    for (std::size_t made = 0; made < bytes; made += 8000) (void)filled(8000);
+  });
+}
+
+std::uint32_t forced_cycles() {
+  runtime::mem_stats now;
+  runtime::read_mem_stats(now);
+  return now.num_forced_gc;
+}
+
+TEST(gc_quiet, garbage_below_the_goal_is_collected_and_given_back) {
+  test::with_procs(2, [] {
+    const auto kept = filled(64 * mib);
+    runtime::gc();
+    const std::uint32_t cycles = managed::cycles_ended();
+    const std::uint32_t forced = forced_cycles();
+    leave_garbage(24 * mib);  // the goal is 128 MiB
+    EXPECT_EQ(managed::cycles_ended(), cycles);
+    EXPECT_TRUE(comes_true([] { return managed::bytes_in_use() < 70 * mib; }));
+    EXPECT_TRUE(comes_true([] { return managed::read_memory_use().heap_free < mib; }));
+    EXPECT_EQ(forced_cycles(), forced) << "the program has not asked for it";
+    runtime::keep_alive(kept);
+  });
+}
+
+TEST(gc_quiet, so_is_what_died_after_the_last_cycle_had_found_it) {
+  test::with_procs(2, [] {
+    test::on_a_stack_of_its_own([] {
+      const auto burst = filled(128 * mib);  // more than was in use in quiet
+      runtime::gc();
+      runtime::keep_alive(burst);
+    });
+    EXPECT_TRUE(comes_true([] { return managed::bytes_in_use() < 8 * mib; }));
+  });
+}
+
+struct holder {
+  explicit holder(std::size_t bytes) : held(filled(bytes)) {}
+  ~holder() { ended.fetch_add_relaxed(1); }
+  gc::ptr<char> held;
+  char rest[100'000];
+  static inline detail::atomic<int> ended;
+};
+
+TEST(gc_quiet, so_is_what_has_met_its_end) {
+  test::with_procs(2, [] {
+    constexpr int count = 100;
+    test::on_a_stack_of_its_own([] {
+      for (int i = 0; i < count; ++i) (void)gc::make<holder>(100'000);
+    });
+    EXPECT_TRUE(comes_true([] { return holder::ended.load_relaxed() >= count - 2; }));
+    EXPECT_TRUE(comes_true([] { return managed::bytes_in_use() < 8 * mib; }));
+  });
+}
+
+// Each thread's voluntary switches tell of wake-ups.
+long wake_ups_of_collector() {
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    std::ifstream status(task.path() / "status");
+    bool found = false;
+    for (std::string line; std::getline(status, line);) {
+      found = found || line == "Name:\tgort-gc";
+      constexpr std::string_view key = "voluntary_ctxt_switches:";
+      if (found && line.starts_with(key)) return std::stol(line.substr(key.size()));
+    }
+  }
+  return 0;
+}
+
+TEST(gc_quiet, then_the_collector_sleeps) {
+  test::with_procs(2, [] {
+    leave_garbage(24 * mib);
+    long before = -1;
+    EXPECT_TRUE(comes_true([&] {
+      const long now = wake_ups_of_collector();
+      const bool same = now == before;
+      before = now;
+      gort::sleep(1500ms);
+      return same;
+    }));
+    const std::uint32_t cycles = managed::cycles_ended();
+    leave_garbage(mib);  // not worth it
+    gort::sleep(2500ms);
+    EXPECT_EQ(wake_ups_of_collector(), before);
+    EXPECT_EQ(managed::cycles_ended(), cycles);
+  });
+}
+
+}  // namespace
