@@ -48,8 +48,9 @@ void for_each_worklist(void (*f)(std::uintptr_t low, std::uintptr_t high, void*)
                        void* argument) noexcept;
 /// What the worklists hold, in bytes.
 std::size_t grey_bytes() noexcept;
-/// CPU time of all who have helped.
+/// CPU time of all who have helped, and of Ps that had nothing else to do.
 std::int64_t helped_ns() noexcept;
+std::int64_t spare_ns() noexcept;
 
 // --- roots.cpp
 /// Calls mark_word() for each word in the table.

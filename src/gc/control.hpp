@@ -48,7 +48,8 @@ std::uint32_t cycles_ended() noexcept;
 struct collecting_cpu {
   std::int64_t thread_ns = 0;   // the collector's, with what it gives back meanwhile
   std::int64_t assists_ns = 0;  // of those who have helped marking
-  std::int64_t total_ns() const noexcept { return thread_ns + assists_ns; }
+  std::int64_t idle_ns = 0;     // of Ps that had nothing else to do
+  std::int64_t total_ns() const noexcept { return thread_ns + assists_ns + idle_ns; }
 };
 collecting_cpu read_collecting_cpu() noexcept;
 

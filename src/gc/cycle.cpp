@@ -249,7 +249,7 @@ std::uint32_t cycles_ended() noexcept { return asked.done.load_relaxed(); }
 
 collecting_cpu read_collecting_cpu() noexcept {
   const os::thread_handle thread = collector.load_relaxed();
-  return {thread.id == 0 ? 0 : os::thread_cpu_ns(thread), helped_ns()};
+  return {thread.id == 0 ? 0 : os::thread_cpu_ns(thread), helped_ns(), spare_ns()};
 }
 
 void collect_soon() noexcept {

@@ -1,12 +1,12 @@
 // GODEBUG=gctrace=1: a line for each cycle on standard error, as Go prints it.
 //
-//      gc 7 @1.204s 3%: 0+1.9+0 ms clock, 0+0.41/3.2/0+0 ms cpu, 12->13->6 MB, 13 MB goal,
+//      gc 7 @1.204s 3%: 0+1.9+0 ms clock, 0+0.41/3.2/1.1+0 ms cpu, 12->13->6 MB, 13 MB goal,
 //      1 MB stacks, 0 MB globals, 8 P (forced)
 //
-// The zeros are Go's two pauses, of which there is none here, and its workers on idle processors.
-// The rest: the number, since the start, the collector's share of the CPU time that there was to
-// use; for how long it marked; CPU time of assists and of its thread while it did; the heap when
-// marking began, when it ended, and what of it lives; the goal that was; what was scanned.
+// The zeros are Go's two pauses, of which there is none here. The rest: the number, since the
+// start, the collector's share of the CPU time that there was to use; for how long it marked; CPU
+// time of assists, of its thread while it did, and of idle Ps; the heap when marking began, when it
+// ended, and what of it lives; the goal that was; what was scanned.
 #include <gort/runtime.hpp>
 
 #include "base/env.hpp"
@@ -54,7 +54,8 @@ std::int64_t percent_of_cpu() noexcept {
   const std::uint64_t own_ns = counted.mark_ns.load_relaxed() + counted.sweep_ns.load_relaxed();
   const std::uint64_t outside_ns = counted.assist_outside_ns.load_relaxed();
   const std::uint64_t all_ns = sched::read_cpu_time().total_ns() + own_ns + outside_ns;
-  const std::uint64_t used_ns = own_ns + counted.assist_ns.load_relaxed();
+  const std::uint64_t used_ns =
+      own_ns + counted.assist_ns.load_relaxed() + counted.idle_ns.load_relaxed();
   return all_ns == 0 ? 0 : static_cast<std::int64_t>(100 * used_ns / all_ns);
 }
 
@@ -73,7 +74,9 @@ void print_cycle(const cycle_log& of) noexcept {
   put_ms(line, of.assist_ns);
   line << "/";
   put_ms(line, of.mark_cpu_ns);
-  line << "/0+0 ms cpu, " << mib(of.bytes_at_begin) << "->" << mib(of.bytes_at_mark_end) << "->"
+  line << "/";
+  put_ms(line, of.idle_ns);
+  line << "+0 ms cpu, " << mib(of.bytes_at_begin) << "->" << mib(of.bytes_at_mark_end) << "->"
        << mib(of.live_bytes) << " MB, " << mib(of.goal_bytes) << " MB goal, "
        << mib(counted.scanned_stack_bytes.load_relaxed()) << " MB stacks, "
        << mib(counted.scanned_global_bytes.load_relaxed()) << " MB globals, "

@@ -1,7 +1,8 @@
 // What is grey, and scanning it.
 //
-// The collector has a worklist of its own, threads that help have theirs for 100 us; between them
-// is a list of chunks that all share. A heap is larger than any cache, so nearly each object would
+// The collector has a worklist of its own, threads that help have theirs for 100 us at a time
+// (those who allocate too fast, and Ps that have nothing to run); between them is a list of chunks
+// that all share. A heap is larger than any cache, so nearly each object would
 // stall twice: for its mark and for what it holds. So what is found goes through a ring first: on
 // its way in both are fetched, on its way out, some dozens of others later, it is marked, and its
 // words go in at the other end. What finds the ring full is entered in the worklist, which is asked
@@ -10,6 +11,9 @@
 // Invariants
 //   [grey-1] The shared list, the pool of chunks and `busy` are guarded by the gate's lock. `busy`
 //            counts those who may hold something grey, the collector not among them: it asks.
+//   [grey-4] What is shared may lie there, and a P that could take it may sleep: nothing is woken
+//            reliably. So the collector looks at each of its rounds whether that is so, and wakes
+//            one, every 50 us at most.
 //   [grey-2] Entries are ranges within one object, 32 KiB at most, so that help ends in time.
 //   [grey-3] Words are read while others write them [word-5]. What is no address of an object is
 //            none, whatever it is; so objects are scanned word by word, wherever their pointers
@@ -95,8 +99,9 @@ class worker {
     while ((low = scan(low, high)) < high) mark_oldest<to_worklist>();
   }
 
-  // Until nothing of its own is left, or the time is over (-1: never). False: the latter.
-  bool drain(std::int64_t until_ns) noexcept {
+  // Until nothing of its own is left, or the time is over. False: the latter.
+  template <class Over>
+  bool drain(Over is_over) noexcept {
     std::size_t rounds = 0;
     for (;;) {
       if (in_ - out_ >= ring_low || !scan_more()) {
@@ -106,7 +111,7 @@ class worker {
       constexpr std::size_t rounds_per_look = 256;
       if (++rounds % rounds_per_look != 0) continue;
       if (hungry.load_relaxed() != 0) share();
-      if (until_ns >= 0 && os::monotonic_ns() >= until_ns) return false;
+      if (is_over()) return false;
     }
   }
 

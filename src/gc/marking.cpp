@@ -1,13 +1,19 @@
 // Marking from its beginning to its end: marking.hpp's protocol, over grey.hpp's worklists.
+#include <algorithm>
+
+#include "arch/pause.hpp"
 #include "gc/collector.hpp"
 #include "gc/grey.hpp"
 #include "gc/statistics.hpp"
+#include "os/affinity.hpp"
 #include "os/clock.hpp"
 #include "os/preempt.hpp"
 #include "os/thread.hpp"
 #include "sched/gmp/current.hpp"
 #include "sched/gmp/fork.hpp"
+#include "sched/gmp/proc.hpp"
 #include "sched/gmp/seams.hpp"
+#include "sched/switching/spare.hpp"
 
 namespace gort::managed {
 
@@ -53,6 +59,99 @@ void mark_range(std::uintptr_t low, std::uintptr_t high) noexcept { own.range(lo
 
 namespace {
 
+// Takes some of what is shared, works on it until is_over(), gives the rest back. The CPU time that
+// took, in ns; -1: there was nothing. Inside gort from first to last: who was parked in place would
+// hold up the end.
+template <class Over>
+std::int64_t mark_some(Over is_over) noexcept {
+  worker helper;
+  bool got = false;
+  the_gate.with_lock([&](bool marking) {
+    got = marking && helper.take_shared_locked();
+    if (got) ++shared.busy;
+  });
+  if (!got) return -1;
+  const std::int64_t began_ns = os::own_thread_cpu_ns();
+  helper.drain(is_over);
+  helper.give_all();
+  const std::int64_t took_ns = os::own_thread_cpu_ns() - began_ns;
+  the_gate.with_lock([&helper](bool) {
+    --shared.busy;
+    shared.scanned += helper.take_scanned();
+  });
+  return took_ns;
+}
+
+// False: there is nothing, and those who have something are told that somebody asks.
+bool is_there_much() noexcept {
+  if (much.load_relaxed() != 0) return true;
+  if (hungry.load_relaxed() == 0) hungry.store_relaxed(1);
+  return false;
+}
+
+// Ps that have nothing to run and mark. The collector's thread is one more, and so is each P that
+// runs a goroutine: together no more than there are CPUs. Else a P's thread that marks would have
+// used its share of one when a goroutine comes to it, and wait behind the collector's.
+detail::atomic<std::int32_t> idlers;
+detail::atomic<std::int32_t> cpus;        // as of the beginning of the marking
+detail::atomic<std::int32_t> idlers_max;  // likewise
+
+// `more`: Ms about to get a P for it. A hint, and no bound.
+bool is_room_for_idlers(std::int32_t more) noexcept {
+  const auto idle = static_cast<std::int32_t>(sched::sched.idle_p_count.load_relaxed());
+  return idlers.load_relaxed() + more <= idlers_max.load_relaxed() &&
+         sched::proc_count() - idle + more + 1 <= cpus.load_relaxed();
+}
+
+// For as long as a search for work takes: who has much shares within some 10 us. False: nobody has.
+bool wait_for_much() noexcept {
+  constexpr std::int64_t wait_ns = 20'000;
+  constexpr unsigned pauses = 16;
+  const std::int64_t until_ns = os::monotonic_ns() + wait_ns;
+  while (!is_there_much()) {
+    if (os::monotonic_ns() >= until_ns || sched::spare_time_is_over()) return false;
+    for (unsigned i = 0; i < pauses; ++i) arch::pause();
+  }
+  return true;
+}
+
+bool mark_in_spare_time(std::int64_t until_ns) noexcept {
+  if (!is_room_for_idlers(0) || !wait_for_much()) return false;
+  std::int64_t took_ns = -1;
+  // Relaxed: a number, nothing else.
+  if (idlers.fetch_add_relaxed(1) < idlers_max.load_relaxed()) {
+    took_ns = mark_some([until_ns] {
+      return os::monotonic_ns() >= until_ns || sched::spare_time_is_over() ||
+             !is_room_for_idlers(0);
+    });
+  }
+  idlers.fetch_sub_relaxed(1);
+  if (took_ns < 0) return false;
+  counted.idle_ns.fetch_add_relaxed(static_cast<std::uint64_t>(took_ns));
+  return true;
+}
+
+void begin_spare_time() noexcept {
+  cpus.store_relaxed(os::cpus_allowed());
+  idlers_max.store_relaxed(std::min(sched::proc_count(), cpus.load_relaxed()) - 1);
+  // Release pairs with the acquire in use_spare_time().
+  if (idlers_max.load_relaxed() > 0) sched::spare.store_release(mark_in_spare_time);
+}
+
+// [grey-4]
+bool look_for_hands() noexcept {
+  static std::int64_t next_wake_ns = 0;  // the collector's
+  constexpr std::int64_t period_ns = 50'000;
+  if (sched::sched.idle_p_count.load_relaxed() == 0 || !is_room_for_idlers(1) || !is_there_much())
+    return false;
+  const std::int64_t now_ns = os::monotonic_ns();
+  if (now_ns < next_wake_ns) return false;
+  next_wake_ns = now_ns + period_ns;
+  const detail::inside_gort inside;
+  sched::wake_if_idle();
+  return false;
+}
+
 // [mark-1]
 void pass_barriers() noexcept {
   // Whoever looks after the barrier sees all that is before it.
@@ -76,12 +175,13 @@ void begin_marking() noexcept {
   });
   pass_barriers();
   the_gate.begin();
+  begin_spare_time();
   hold_cached_slots();
 }
 
 void finish_marking(void (*at_end)() noexcept) noexcept {
   for (;;) {
-    own.drain(-1);
+    own.drain(look_for_hands);
     bool more = false;
     the_gate.with_lock([&](bool) { more = own.take_shared_locked(); });
     if (more) continue;
@@ -91,20 +191,22 @@ void finish_marking(void (*at_end)() noexcept) noexcept {
                                       at_end();
                                     });
     if (over) break;
+    hungry.store_relaxed(1);
     os::yield_thread();  // somebody scans
   }
+  sched::spare.store_relaxed(nullptr);  // who still comes finds that the marking is over
   if (os::fences_running_threads()) detail::managed.shading.store_relaxed(0);
   counted.scanned_heap_bytes.store_relaxed(own.take_scanned() + std::exchange(shared.scanned, 0));
 }
 
 std::size_t drain_alone() noexcept {
-  own.drain(-1);
+  own.drain([] { return false; });
   return own.take_scanned();
 }
 
 void settle_marking() noexcept {
   for (;;) {
-    own.drain(-1);
+    own.drain(look_for_hands);
     bool more = false, others = false;
     the_gate.with_lock([&](bool) {
       more = own.take_shared_locked();
@@ -129,36 +231,24 @@ std::size_t grey_bytes() noexcept { return shared.bytes.load_relaxed(); }
 std::int64_t helped_ns() noexcept {
   return static_cast<std::int64_t>(counted.assist_ns.load_relaxed());
 }
+std::int64_t spare_ns() noexcept {
+  return static_cast<std::int64_t>(counted.idle_ns.load_relaxed());
+}
 
 bool help_marking() noexcept {
-  if (much.load_relaxed() == 0) {
-    if (hungry.load_relaxed() == 0) hungry.store_relaxed(1);
-    return false;
-  }
+  if (!is_there_much()) return false;
   constexpr std::int64_t help_ns = 100'000;
-  worker helper;
-  bool got = false;
-  // Inside gort from first to last: a helper that was parked in place would hold up the end.
   const detail::inside_gort inside;
-  the_gate.with_lock([&](bool marking) {
-    got = marking && helper.take_shared_locked();
-    if (got) ++shared.busy;
-  });
-  if (!got) return false;
   sched::seam::collected(record::trace_kind::assist_begin, 0);
-  const std::int64_t began_ns = os::own_thread_cpu_ns();
-  helper.drain(os::monotonic_ns() + help_ns);
-  helper.give_all();
-  const auto took_ns = static_cast<std::uint64_t>(os::own_thread_cpu_ns() - began_ns);
-  counted.assist_ns.fetch_add_relaxed(took_ns);
+  const std::int64_t until_ns = os::monotonic_ns() + help_ns;
+  const std::int64_t took_ns = mark_some([until_ns] { return os::monotonic_ns() >= until_ns; });
+  sched::seam::collected(record::trace_kind::assist_end, 0);
+  if (took_ns < 0) return false;
+  const auto ns = static_cast<std::uint64_t>(took_ns);
+  counted.assist_ns.fetch_add_relaxed(ns);
   const sched::m* here = sched::current_m();
   if (here == nullptr || here->p_on_entry() == nullptr)
-    counted.assist_outside_ns.fetch_add_relaxed(took_ns);
-  sched::seam::collected(record::trace_kind::assist_end, 0);
-  the_gate.with_lock([&helper](bool) {
-    --shared.busy;
-    shared.scanned += helper.take_scanned();
-  });
+    counted.assist_outside_ns.fetch_add_relaxed(ns);
   return true;
 }
 

@@ -140,8 +140,10 @@ void update_limiter_locked() noexcept {
   control.limiter_due_ns = now_ns + period_ns;
   constexpr std::int64_t capacity_of_p_ns = 1'000'000'000;
   cpu_limiter::reading used;
-  used.collecting_ns = read_collecting_cpu().total_ns();  // before what it is part of
-  used.all_ns = os::process_cpu_ns();
+  // Before what they are part of. What idle Ps do nobody has missed.
+  const collecting_cpu collecting = read_collecting_cpu();
+  used.collecting_ns = collecting.thread_ns + collecting.assists_ns;
+  used.all_ns = os::process_cpu_ns() - collecting.idle_ns;
   const bool suspended = control.limiter.update(used, sched::proc_count() * capacity_of_p_ns,
                                                 control.last_cycle_ns.load_relaxed());
   if (suspended && !control.is_suspended.load_relaxed())

@@ -84,6 +84,7 @@ void read(managed_facts& to) noexcept {
   to.mark_ns = counted.mark_ns.load_relaxed();
   to.sweep_ns = counted.sweep_ns.load_relaxed();
   to.assist_outside_ns = counted.assist_outside_ns.load_relaxed();
+  to.idle_ns = counted.idle_ns.load_relaxed();
   to.assist_ns = std::max(counted.assist_ns.load_relaxed(), to.assist_outside_ns);
   {
     detail::spin_guard guard(past.lock);
@@ -159,6 +160,7 @@ void cycle_log::begin(std::uint32_t its_number, bool is_forced, std::uint64_t go
   began_ns = os::monotonic_ns();
   began_cpu_ns = os::own_thread_cpu_ns();
   assist_ns = counted.assist_ns.load_relaxed();
+  idle_ns = counted.idle_ns.load_relaxed();
   bytes_at_begin = count_heap().bytes();
   trace_begin(*this);
 }
@@ -168,6 +170,7 @@ void cycle_log::marking_ended() noexcept {
   marked_cpu_ns = os::own_thread_cpu_ns();
   mark_cpu_ns = static_cast<std::uint64_t>(marked_cpu_ns - began_cpu_ns);
   assist_ns = counted.assist_ns.load_relaxed() - assist_ns;
+  idle_ns = counted.idle_ns.load_relaxed() - idle_ns;
   const heap_counts objects = count_heap();
   bytes_at_mark_end = objects.bytes();
   freed_bytes = objects.freed_bytes;

@@ -39,6 +39,7 @@ struct statistics {
   number allocated_large, allocated_large_bytes;
   number spans_made;
   number assist_ns, assist_outside_ns;
+  number idle_ns;  // by Ps in their spare time
   number finalizers_run, cleanups_run, destructors_run;
 
   static void add(number& to, std::uint64_t n) noexcept {  // [stat-1]
@@ -68,7 +69,7 @@ struct cycle_log {
   std::int64_t began_ns = 0, marked_ns = 0;  // monotonic
   std::int64_t began_cpu_ns = 0, marked_cpu_ns = 0;
   std::uint64_t mark_cpu_ns = 0;
-  std::uint64_t assist_ns = 0;  // before marking_ended(): of all cycles before
+  std::uint64_t assist_ns = 0, idle_ns = 0;  // before marking_ended(): of all cycles before
   std::uint64_t bytes_at_begin = 0, bytes_at_mark_end = 0, live_bytes = 0;
   std::uint64_t swept_bytes = 0;  // of spans, at the end of the marking
   std::uint64_t freed_bytes = 0;  // until then, of all cycles before

@@ -59,7 +59,7 @@ struct traced {
 std::vector<traced> decode(const std::string& text) {
   const std::regex line(
       R"(gc (\d+) @(\d+\.\d{3})s \d+%: 0\+(\d+(?:\.\d+)?)\+0 ms clock, )"
-      R"(0\+(\d+(?:\.\d+)?)/(\d+(?:\.\d+)?)/0\+0 ms cpu, )"
+      R"(0\+(\d+(?:\.\d+)?)/(\d+(?:\.\d+)?)/(?:\d+(?:\.\d+)?)\+0 ms cpu, )"
       R"((\d+)->(\d+)->(\d+) MB, (\d+) MB goal, (\d+) MB stacks, \d+ MB globals, )"
       R"((\d+) P( \(forced\))?\n)");
   std::vector<traced> out;

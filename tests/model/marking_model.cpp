@@ -4,6 +4,7 @@
 // sequentially consistent, so what a missing barrier would do is not found.
 // Long file: one small world, and what may happen in it; the scenarios share it.
 #include <array>
+#include <cstdlib>
 #include <memory>
 #include <vector>
 
@@ -29,6 +30,7 @@ enum class fault {
   busy_first,
   no_sign,
   helper_is_not_counted,
+  helpers_are_not_counted_apart,
   helper_gives_last,
 };
 
@@ -263,8 +265,8 @@ TEST(fault, objects_born_black_before_marks_of_theirs_are_cleared_are_found) {
       explore([] { return into_one_announced_late(fault::black_before_announced); }).failed);
 }
 
-// The collector leaves what is grey to a helper, who scans one object and gives back what that has
-// led to [grey-1].
+// The collector leaves what is grey to helpers (who allocates, or a P in its spare time), each of
+// which scans one object and gives back what that has led to [grey-1].
 struct helped_world : world_of_two {
   helped_world() { used = 3; }
 
@@ -280,7 +282,10 @@ struct helped_world : world_of_two {
       if (!on || heap.grey.empty()) return;
       taken = heap.grey.back();
       heap.grey.pop_back();
-      if (with != fault::helper_is_not_counted) busy.store_relaxed(1);
+      if (with == fault::helpers_are_not_counted_apart)
+        busy.store_relaxed(1);
+      else if (with != fault::helper_is_not_counted)
+        busy.store_relaxed(busy.load_relaxed() + 1);
     });
     if (taken == 0) return;
     const std::uintptr_t found = heap.fields[taken].load_relaxed();
@@ -289,7 +294,10 @@ struct helped_world : world_of_two {
       if (was_white) gate.with_lock([&](bool) { heap.push_locked(found); });
     };
     if (with != fault::helper_gives_last) give();
-    gate.with_lock([this](bool) { busy.store_relaxed(0); });
+    gate.with_lock([this](bool) {
+      const bool is_count = with == fault::none || with == fault::helper_gives_last;
+      busy.store_relaxed(is_count ? busy.load_relaxed() - 1 : 0);
+    });
     if (with == fault::helper_gives_last) give();
   }
   void finish_with_helper() {
@@ -328,8 +336,36 @@ scenario helped(fault with) {
                    }}};
 }
 
+// Two of them, and two objects for them, grey and shared already, of which one leads to a third.
+scenario helped_by_two(fault with) {
+  auto w = std::make_shared<helped_world>();
+  w->with = with;
+  w->heap.fields[1].store_relaxed(3);
+  for (std::uintptr_t object = 1; object <= 2; ++object) {
+    w->heap.marks[object].store_relaxed(1);
+    w->heap.grey.push_back(object);
+  }
+  w->gate.begin();
+  return scenario{{[w] { w->help(); }, [w] { w->help(); },
+                   [w] {
+                     w->finish_with_helper();
+                     w->expect_marked(3, "what one of two helpers has found is lost");
+                   }}};
+}
+
 TEST(marking, what_a_helper_has_is_waited_for) {
   all_of([] { return helped(fault::none); });
+}
+TEST(marking, what_each_of_two_helpers_has_is_waited_for) {
+  limits bounds;  // `make model` covers more of them, other runs a part
+  if (std::getenv("GORT_MODEL_ALL") == nullptr) bounds.executions_max = 25'000;
+  const outcome o = explore([] { return helped_by_two(fault::none); }, bounds);
+  EXPECT_FALSE(o.failed) << o.report;
+  EXPECT_TRUE(o.complete || o.executions >= bounds.executions_max) << o.executions;
+  std::printf("%ld executions%s\n", o.executions, o.complete ? "" : ", not all");
+}
+TEST(fault, two_helpers_that_count_as_one_are_found) {
+  EXPECT_TRUE(explore([] { return helped_by_two(fault::helpers_are_not_counted_apart); }).failed);
 }
 TEST(fault, a_helper_that_does_not_count_is_found) {
   EXPECT_TRUE(explore([] { return helped(fault::helper_is_not_counted); }).failed);

@@ -8,8 +8,8 @@ namespace gort::report {
 
 namespace {
 
-// An assist is known when it is over; until then its time counts as the program's, which must not
-// become less.
+// An assist, and what an idle P marks, is known when it is over; until then its time counts as the
+// program's, which must not become less.
 detail::atomic<std::uint64_t> most_user_ns;
 
 std::uint64_t at_least_as_before(std::uint64_t ns) noexcept {
@@ -23,7 +23,7 @@ std::uint64_t at_least_as_before(std::uint64_t ns) noexcept {
 
 cpu_classes read_cpu_classes(const record::managed_facts& heap) noexcept {
   const sched::cpu_time procs = sched::read_cpu_time();
-  const std::uint64_t helped_ns = heap.assist_ns - heap.assist_outside_ns;
+  const std::uint64_t helped_ns = heap.assist_ns - heap.assist_outside_ns + heap.idle_ns;
   cpu_classes out;
   out.user_ns = at_least_as_before(procs.user_ns > helped_ns ? procs.user_ns - helped_ns : 0);
   out.idle_ns = procs.idle_ns;

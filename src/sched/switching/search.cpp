@@ -1,13 +1,16 @@
 // Looking for work: what an M does when the queues of its P are empty.
 //
 // It asks the netpoller, then searches: it steals from the others for a bounded time ("spinning"),
-// then gives its P back and sleeps (idle.cpp). At most half as many Ms spin as Ps are busy.
+// then gives its P back and sleeps (idle.cpp), unless it is wanted in its spare time (spare.hpp).
+// At most half as many Ms spin as Ps are busy.
 //
 // How long it searches: 10 us, which is what sleeping and being woken cost, if it was woken to
 // search, or if that would have paid last time: another M has woken it within 20 us. Else 1 us. (A
 // server's Ms mostly wait for the network, which no search can hurry: 4% of its CPU time.)
 //
 // The invariants of `spinning` are [idle-1] in idle.cpp.
+#include <algorithm>
+
 #include <gort/detail/park.hpp>
 #include <gort/detail/random.hpp>
 
@@ -16,6 +19,7 @@
 #include "sched/gmp/current.hpp"
 #include "sched/switching/netpoll.hpp"
 #include "sched/switching/schedule.hpp"
+#include "sched/switching/spare.hpp"
 
 namespace gort::sched {
 
@@ -111,6 +115,42 @@ runnable poll_network(p& here) noexcept {
   return first;
 }
 
+}  // namespace
+
+constinit detail::atomic<spare_work> spare;
+
+bool spare_time_is_over() noexcept {
+  const p& mine = *current_m()->held;
+  // Relaxed hints, all: who finds them old is late by one look.
+  if (sched.stop_requested.load_relaxed() != 0 || sched.global_size.load_relaxed() != 0 ||
+      mine.attention.load_relaxed() != 0 || has_own_work(mine))
+    return true;
+  const int procs = proc_count();
+  for (int i = 0; i < procs; ++i) {
+    if (sched.all_ps[i]->queue.size() > 1 || sched.all_ps[i]->nursery.size() > 1) return true;
+  }
+  return false;
+}
+
+[[gnu::noinline]] bool use_spare_time(m& here) noexcept {
+  constexpr std::int64_t slice_ns = 100'000;
+  // Acquire pairs with the release of who wrote it: what it works on is there.
+  const spare_work work = spare.load_acquire();
+  if (work == nullptr) return false;
+  if (here.spinning) {  // [spare-1]
+    end_spinning(here);
+    if (any_queue_has_work()) return true;
+  }
+  p& mine = *here.held;
+  const std::int64_t now_ns = os::monotonic_ns();
+  const std::int64_t until_ns = std::min(now_ns + slice_ns, earliest_timer());
+  if (until_ns <= now_ns) return false;
+  mine.tick.store_relaxed(mine.tick.load_relaxed() + 1);  // for sysmon: it is not stuck
+  return work(until_ns);
+}
+
+namespace {
+
 // Gives the P back and sleeps. Zero: look again (a P is held); else work to run.
 runnable go_idle(m& here) noexcept {
   bool was_spinning;
@@ -160,6 +200,8 @@ runnable find_runnable(m& here) noexcept {
       if (begin_spinning(here)) r = steal(here, for_long);
       if (r != 0) mine.recorded.add(record::counter::steals);
     }
+    if (r == 0 && spare.load_relaxed() != nullptr && use_spare_time(here)) [[unlikely]]
+      continue;
     if (r == 0) r = go_idle(here);
     if (r != 0) {
       end_spinning(here);
