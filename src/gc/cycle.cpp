@@ -7,6 +7,13 @@
 // Who gets slots beyond the goal helps marking for up to 100 us; who finds nothing to help with,
 // while a quarter more than the goal is in use, or more than the limit's, sleeps so long, in place.
 // That bounds what is allocated until a cycle has begun, and during it; nobody waits for its end.
+// Ps that have nothing to run mark in their spare time (marking.cpp).
+//
+// While a cycle is under way there is one thread more than Ps, and those who allocate fall behind
+// and compute without a rest: a slice of 10 ms each, of less than a CPU. So who gets slots then
+// lets those go first whose timer is due, or who are queued at its P, and for as long afterwards as
+// it has lasted, while they catch up; and the collector has long slices, so that the system lets
+// whoever wakes up run before it.
 //
 // Invariants
 //   [cycle-1] `wanted`, `begun` and `done` are numbers of cycles, under `lock` (atomic for readers
@@ -36,7 +43,9 @@
 #include "gc/statistics.hpp"
 #include "os/clock.hpp"
 #include "os/preempt.hpp"
+#include "os/slices.hpp"
 #include "os/thread.hpp"
+#include "sched/taking/hand_off.hpp"
 #include "sched/threads/helper.hpp"
 
 namespace gort::managed {
@@ -57,6 +66,9 @@ struct requests {
 requests asked;
 
 detail::atomic<os::thread_handle> collector;  // written once
+
+// Until when those who allocate are behind, by the last cycle; 0: they are not.
+detail::atomic<std::int64_t> behind_until_ns;
 
 enum : std::uint32_t { no_thread, thread_is_made, thread_works };
 detail::atomic<std::uint32_t> thread_state{no_thread};
@@ -91,6 +103,8 @@ void run_cycle(bool for_quiet) noexcept {
                    .in_cycle = now.handed_out.load_relaxed() - before,
                    .cpu_ns = os::own_thread_cpu_ns() - begin_cpu_ns});
   log.end(live);
+  const std::int64_t ended_ns = os::monotonic_ns();
+  behind_until_ns.store_relaxed(ended_ns + (ended_ns - log.began_ns));
   start_endings();
 }
 
@@ -176,6 +190,7 @@ void collector_main() {
   constexpr std::int64_t forced_ns = 120'000'000'000;
   std::int64_t ended_ns = os::monotonic_ns();  // the last cycle
   bool for_quiet = false;
+  os::set_long_slices();
   collector.store_relaxed(os::this_thread());
   for (;;) {
     const std::uint32_t seen = asked.bell.load_acquire();  // pairs with who rings
@@ -268,8 +283,14 @@ void ask_for_look() noexcept {
 
 void account(std::size_t bytes) noexcept {
   std::size_t used;
-  if (!hand_out(bytes, used)) [[likely]]
+  if (!hand_out(bytes, used)) [[likely]] {
+    const std::int64_t until_ns = behind_until_ns.load_relaxed();
+    if (until_ns != 0) [[unlikely]] {
+      if (os::monotonic_ns() >= until_ns) behind_until_ns.store_relaxed(0);
+      sched::give_way_to_due();
+    }
     return;
+  }
   const pace_lines lines = lines_for(used);
   if (lines.watch && ensure_thread(others::are_relied_on) == 0) ring();
   if (used < lines.trigger) return;
@@ -279,9 +300,10 @@ void account(std::size_t bytes) noexcept {
     want(begun + 1);
     if (ensure_thread(others::are_relied_on) != 0) return;
   }
-  if (used < lines.goal || (runs && help_marking())) return;
+  const bool rests = used >= lines.goal && !(runs && help_marking()) && used >= lines.sleeps_from;
+  sched::give_way_to_due();
   constexpr std::int64_t sleep_ns = 100'000;
-  if (used >= lines.sleeps_from) os::sleep_ns(sleep_ns);
+  if (rests) os::sleep_ns(sleep_ns);
 }
 
 void collect_in_place() noexcept {

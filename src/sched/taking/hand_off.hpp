@@ -52,5 +52,8 @@ void install_preemption() noexcept;
 bool preemption_is_on() noexcept;
 /// Asks the thread that holds `what` to park in place. Not if preemption is off.
 void preempt(p& what, std::uint32_t noticed_tick) noexcept;
+/// For a goroutine that computes for others' sake, not inside gort: if a timer of its P is due, or
+/// somebody is queued there, it parks in place as if preempted now.
+void give_way_to_due() noexcept;
 
 }  // namespace gort::sched

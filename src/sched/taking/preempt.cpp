@@ -10,6 +10,9 @@
 //   [preempt-1] The handler touches nothing that the interrupted code may have half changed: only
 //               atomics, the M's fields under sched.lock, system calls.
 //   [preempt-2] A thread inside gort is left alone; it is signaled again at sysmon's next look.
+//   [preempt-4] A goroutine that asks for it itself (give_way_to_due()) sends the signal to its own
+//               thread, in user code: so it is parked like any other, and not moved, though it may
+//               be in the middle of what a user thinks of as an allocation.
 //   [preempt-3] A signal may arrive late, when another goroutine runs: `preempt_tick` says which
 //               turn of the P it was meant for.
 //
@@ -18,6 +21,7 @@
 #include "os/preempt.hpp"
 #include "arch/context.hpp"
 #include "base/env.hpp"
+#include "os/clock.hpp"
 #include "sched/gmp/current.hpp"
 #include "sched/taking/hand_off.hpp"
 #include "sched/taking/look.hpp"
@@ -72,6 +76,26 @@ void preempt(p& what, std::uint32_t noticed_tick) noexcept {
   if (who == nullptr) return;
   what.preempt_tick.store_relaxed(noticed_tick);  // read by the handler, which compares
   os::interrupt_thread(who->thread.load_relaxed());
+}
+
+void give_way_to_due() noexcept {
+  p* mine = nullptr;
+  std::uint32_t tick = 0;
+  {
+    const detail::inside_gort inside;
+    const g* self = arch::load_current_g();
+    if (self == nullptr || self->kind != g_kind::goroutine) return;
+    mine = self->m->p_on_entry();
+    if (mine == nullptr) return;
+    tick = mine->tick.load_relaxed();
+    // Who waits here, too, but not those in place and their like: they take turns, as ever.
+    const bool few_in_place =
+        sched.global_size.load_relaxed() <= static_cast<std::uint32_t>(proc_count());
+    const bool due = mine->timers.next_when_ns.load_relaxed() <= os::monotonic_ns() ||
+                     (few_in_place && (mine->queue.has_next() || mine->queue.size() != 0));
+    if (!due) return;
+  }
+  preempt(*mine, tick);
 }
 
 }  // namespace gort::sched
