@@ -102,7 +102,7 @@ class worker {
   explicit worker(std::uint64_t seed) : random_(seed) {}
 
   void step() {
-    switch (random_() % 12) {
+    switch (random_() % 13) {
       case 0:
       case 1: grow(); break;
       case 2: cut(); break;
@@ -114,6 +114,9 @@ class worker {
       case 8: plant(); break;
       case 9: thrown(); break;
       case 10: swapped(); break;
+      case 11:
+        if (random_() % 16 == 0) (void)deep(static_cast<int>(random_() % 200));
+        break;
       default: vectors(); break;
     }
   }
@@ -191,6 +194,19 @@ class worker {
     for (const auto& each : all) each->check();
   }
 
+  // Each level of a stack that grows has a cell that nothing else reaches; what it has grown into
+  // is given back later.
+  std::uint64_t deep(int levels) {
+    volatile char room[256];
+    room[0] = static_cast<char>(levels);
+    auto mine = gc::make<own_cell>();
+    const std::uint64_t number = mine->number;
+    const std::uint64_t below = levels == 0 ? 0 : deep(levels - 1);
+    mine->check();
+    if (mine->number != number || room[0] != static_cast<char>(levels)) lost("a frame has changed");
+    return below + 1;
+  }
+
   gc::atomic_ptr<shared_cell>& root() { return shared_roots[random_() % roots]; }
 
   std::mt19937_64 random_;
@@ -198,12 +214,14 @@ class worker {
   int length_ = 0;
 };
 
-void run_workers(int procs) {
-  test::with_procs(procs, [] {
+enum class meanwhile : std::uint8_t { nothing, procs_and_memory_change };
+
+void run_workers(int procs, meanwhile what) {
+  test::with_procs(procs, [procs, what] {
     stop.store_relaxed(false);
     constexpr int goroutines = 6, threads = 2;
     auto done = make_chan<char>();
-    detail::atomic<int> left{goroutines + 3};
+    detail::atomic<int> left{goroutines + 4};
     const auto finish = [&] {
       if (left.fetch_sub_acq_rel(1) == 1) done.close();
     };
@@ -239,6 +257,16 @@ void run_workers(int procs) {
       while (auto p = second.recv()) (*p)->check();
       finish();
     });
+    go([&] {
+      std::mt19937_64 random(seed);
+      while (what != meanwhile::nothing && !stop.load_relaxed()) {
+        runtime::gomaxprocs(static_cast<int>(random() % 8) + 1);
+        gort::sleep(5ms);
+        if (random() % 8 == 0) debug::free_os_memory();  // of stacks, too
+      }
+      runtime::gomaxprocs(procs);
+      finish();
+    });
     std::vector<std::thread> plain;
     for (int i = 0; i < threads; ++i) {
       plain.emplace_back([seed, i] {
@@ -267,7 +295,11 @@ void run_workers(int procs) {
 const bool verified = setenv("GODEBUG", "gccheckmark=1", 0) == 0;
 
 class gc_stress : public testing::TestWithParam<int> {};
-TEST_P(gc_stress, graphs_changed_while_collecting) { run_workers(GetParam()); }
+TEST_P(gc_stress, graphs_changed_while_collecting) { run_workers(GetParam(), meanwhile::nothing); }
 INSTANTIATE_TEST_SUITE_P(procs, gc_stress, testing::Values(1, 2, 3, 4, 5, 6, 7, 8));
+
+TEST(gc_stress_beside, graphs_changed_while_procs_and_memory_change) {
+  run_workers(4, meanwhile::procs_and_memory_change);
+}
 
 }  // namespace
