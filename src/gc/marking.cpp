@@ -206,7 +206,7 @@ std::size_t drain_alone() noexcept {
 
 void settle_marking() noexcept {
   for (;;) {
-    own.drain(look_for_hands);
+    own.drain([] { return false; });  // the world may be stopped: nobody is woken
     bool more = false, others = false;
     the_gate.with_lock([&](bool) {
       more = own.take_shared_locked();
