@@ -358,7 +358,7 @@ TEST(marking, what_a_helper_has_is_waited_for) {
 }
 TEST(marking, what_each_of_two_helpers_has_is_waited_for) {
   limits bounds;  // `make model` covers more of them, other runs a part
-  if (std::getenv("GORT_MODEL_ALL") == nullptr) bounds.executions_max = 25'000;
+  if (std::getenv("GORT_MODEL_ALL") == nullptr) bounds.executions_max = 10'000;
   const outcome o = explore([] { return helped_by_two(fault::none); }, bounds);
   EXPECT_FALSE(o.failed) << o.report;
   EXPECT_TRUE(o.complete || o.executions >= bounds.executions_max) << o.executions;
