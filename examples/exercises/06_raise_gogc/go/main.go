@@ -37,6 +37,25 @@ const (
 
 var sink uint64
 
+// For Go before 1.21, which has neither.
+type number interface {
+	~int | ~int64 | ~uint64 | ~float64
+}
+
+func min[T number](a, b T) T {
+	if b < a {
+		return b
+	}
+	return a
+}
+
+func max[T number](a, b T) T {
+	if b > a {
+		return b
+	}
+	return a
+}
+
 func busy(iterations uint64) {
 	var sum uint64
 	for j := uint64(0); j < iterations; j++ {
