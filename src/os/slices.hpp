@@ -1,11 +1,15 @@
-// How long the kernel lets a thread run at a time. See set_short_slices() in thread.hpp.
+// How long the kernel lets the calling thread run at a time. Linux 6.12; nothing happens on older
+// ones.
 #pragma once
 
 namespace gort::os {
 
-/// For the calling thread, one that computes and is in no hurry: it has the same share of a CPU,
-/// and others that wake up there need not wait for the end of its slice. Linux 6.12; nothing
-/// happens on older ones.
+/// For a thread that works for some microseconds at a time: when it wakes up it need not wait for
+/// the end of another thread's slice of milliseconds.
+void set_short_slices() noexcept;
+
+/// For one that computes and is in no hurry: it has the same share of a CPU, and others that wake
+/// up there need not wait for the end of its slice.
 void set_long_slices() noexcept;
 
 }  // namespace gort::os

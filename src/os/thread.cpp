@@ -148,19 +148,6 @@ void set_precise_timers() noexcept {
   prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
 }
 
-void set_short_slices() noexcept {
-  struct {  // sched_attr, which the C library of Debian 12 does not declare
-    std::uint32_t size, policy;
-    std::uint64_t flags;
-    std::int32_t nice;
-    std::uint32_t priority;
-    std::uint64_t runtime_ns, deadline_ns, period_ns;
-  } attributes{};
-  if (syscall(SYS_sched_getattr, 0, &attributes, sizeof(attributes), 0U) != 0) return;
-  attributes.runtime_ns = 100'000;  // the least there is
-  syscall(SYS_sched_setattr, 0, &attributes, 0U);
-}
-
 unsigned exchange_timer_slack_ns(unsigned wanted_ns) noexcept {
   const int before_ns = prctl(PR_GET_TIMERSLACK, 0UL, 0UL, 0UL, 0UL);
   prctl(PR_SET_TIMERSLACK, static_cast<unsigned long>(wanted_ns), 0UL, 0UL, 0UL);

@@ -34,9 +34,6 @@ void sleep_ns(std::int64_t duration_ns) noexcept;
 
 /// Lets timed waits of this thread end on time rather than up to 50 us late.
 void set_precise_timers() noexcept;
-/// For a thread that works for some microseconds at a time: when it wakes up it need not wait for
-/// the end of another thread's slice of milliseconds. Linux 6.12; nothing happens on older ones.
-void set_short_slices() noexcept;
 /// Of the calling thread; returns what it was. 0: back to the thread's default.
 unsigned exchange_timer_slack_ns(unsigned wanted_ns) noexcept;
 /// What threads have that have not asked for precise timers; 0: unknown.

@@ -28,6 +28,7 @@
 #include <utility>
 
 #include "os/clock.hpp"
+#include "os/slices.hpp"
 #include "os/thread.hpp"
 #include "sched/gmp/current.hpp"
 #include "sched/gmp/inspect.hpp"

@@ -81,7 +81,11 @@ void park(wait_reason why, const awaited* what) noexcept {
     park_thread(current_g(), why);
 }
 
-void ready(g* target) noexcept {
+namespace {
+
+// queue: puts a runnable into the queues of the P that this thread has.
+template <class Queue>
+[[gnu::always_inline]] inline void ready_with(g* target, Queue queue) noexcept {
   if (target->kind != g_kind::goroutine) [[unlikely]]
     return ready_thread(target);
   inside_gort inside;
@@ -90,25 +94,20 @@ void ready(g* target) noexcept {
   p* mine = here == nullptr ? nullptr : here->p_on_entry();
   seam::unblocked(*target, mine);
   if (mine != nullptr) [[likely]]
-    push_next(*mine, to_runnable(target));
+    queue(*mine, to_runnable(target));
   else
     submit_global(to_runnable(target));
 }
 
+}  // namespace
+
+void ready(g* target) noexcept { ready_with(target, push_next); }
+
 void ready_tail(g* target) noexcept {
-  if (target->kind != g_kind::goroutine) [[unlikely]]
-    return ready_thread(target);
-  inside_gort inside;
-  delay_point(delay_at::ready);
-  m* here = current_m();
-  p* mine = here == nullptr ? nullptr : here->p_on_entry();
-  seam::unblocked(*target, mine);
-  if (mine != nullptr) [[likely]] {
-    push_tail(*mine, to_runnable(target));
+  ready_with(target, [](p& mine, runnable r) {
+    push_tail(mine, r);
     wake_if_idle();
-  } else {
-    submit_global(to_runnable(target));
-  }
+  });
 }
 
 void yield_now() noexcept {
