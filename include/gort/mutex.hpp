@@ -27,7 +27,8 @@ struct mutex_access;  // src/report/mutex_cycles.cpp
 ///   [mutex-1] Bits of `state_`: locked; waiting: somebody is queued; woken: one waiter is awake
 ///             and trying; starving: the mutex passes from hand to hand; owed: a waiter is to be
 ///             woken by the unlock(). It is held while `locked` or `owed` is set. Bits other than
-///             `locked` are set under `lock_`, or by an awake waiter that takes the mutex.
+///             `locked` are set under `lock_`, or by an awake waiter that takes the mutex, and
+///             `owed` by who holds it and has noted that [detail/mutex_owner.hpp].
 ///   [mutex-2] Normal mode: unlock() wakes one waiter if none is awake; that one competes with
 ///             newcomers, who are likely to win as they are running. That is the fast mode: who
 ///             has the cache line does many sections in a row.
@@ -54,19 +55,19 @@ class mutex {
     // Acquire pairs with the release in unlock(). The second swap is for a free mutex that others
     // wait for. (Looking first, instead, makes that case a third faster and each other one 7%
     // slower: a load after the locked instruction of the last unlock().)
-    std::uint32_t seen = 0;
+    std::uint32_t seen = detail::mutex_free_state_now();
     if (state_.cas_acquire(seen, locked)) [[likely]]
-      return owner_.note_self();
+      return;
     if ((seen & held) != 0 || !state_.cas_acquire(seen, seen | locked)) [[unlikely]]
       lock_slow(seen, no_deadline);
-    owner_.note_self();
+    note_owner();
   }
 
   /// Never blocks.
   [[nodiscard]] bool try_lock() noexcept {
     std::uint32_t seen = state_.load_relaxed();
     if ((seen & held) != 0 || !state_.cas_acquire(seen, seen | locked)) return false;
-    owner_.note_self();
+    note_owner();
     return true;
   }
 
@@ -81,9 +82,10 @@ class mutex {
   /// Never blocks. Throws runtime_error("sync: unlock of unlocked mutex"); it is usable all the
   /// same then.
   void unlock() {
-    owner_.note_nobody();
     // Release pairs with the acquire in lock().
     const std::uint32_t before = state_.fetch_sub_release(locked);
+    if (before == locked) [[likely]]
+      return;
     // Not owed: nobody waits, or one waiter is awake and will look by itself [mutex-5].
     if ((before & (locked | owed)) != locked) [[unlikely]]
       unlock_slow(before);
@@ -102,9 +104,14 @@ class mutex {
 
   bool lock_by(std::int64_t deadline_ns) noexcept {
     const bool mine = lock_slow(locked, deadline_ns);
-    if (mine) owner_.note_self();
+    if (mine) note_owner();
     return mine;
   }
+  void note_owner() noexcept {
+    if (detail::mutex_owner::is_noted()) [[unlikely]]
+      note_owner_slow();
+  }
+  void note_owner_slow() noexcept;
   bool lock_slow(std::uint32_t seen, std::int64_t deadline_ns) noexcept;
   void unlock_slow(std::uint32_t before);
   std::uint32_t give_up_locked_bit() noexcept;

@@ -245,6 +245,7 @@ bool set_deadlock_check(bool on) noexcept {
   // Odd: on. Relaxed: what mutexes have noted before does not count.
   while ((seen % 2 != 0) != on && !noted.cas_relaxed(seen, (seen + 1) & most)) {
   }
+  detail::mutex_free_state.store_relaxed(on ? detail::no_mutex_state : 0);  // likewise
   return (seen % 2 != 0) == on ? on : !on;
 }
 

@@ -109,6 +109,13 @@ bool mutex::lock_slow(std::uint32_t seen, std::int64_t deadline_ns) noexcept {
   }
 }
 
+// The debt makes unlock() come by pay_debt(), which takes the note back before it gives up.
+void mutex::note_owner_slow() noexcept {
+  owner_.note_self();
+  // A link in the chain from one holder to the next, as the swaps of pay_debt().
+  state_.fetch_or_acq_rel(owed);
+}
+
 // Under lock_, the mutex held by the caller: decides whom the unlocking wakes, with the state
 // changed accordingly; nobody is owed anything afterwards. `chosen`: who was chosen before, and
 // has been counted as woken; null: nobody yet. True: it holds the mutex now.
@@ -155,6 +162,7 @@ std::uint32_t mutex::give_up_locked_bit() noexcept {
 void mutex::pay_debt() noexcept {
   detail::waiter* chosen = nullptr;
   std::int64_t delayed_ns = 0;
+  owner_.note_nobody();
   do {
     detail::spin_guard guard(lock_);
     if (waits_.count != 0) [[unlikely]]

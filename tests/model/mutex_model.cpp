@@ -129,5 +129,16 @@ outcome explore_misuse() {
 
 TEST(mutex, misuse_loses_nobody) { expect_right(explore_misuse()); }
 
+// While owners are noted each holder leaves a debt.
+class mutex_with_notes : public testing::Test {
+ protected:
+  void SetUp() override { detail::model_free_state = detail::no_mutex_state; }
+  void TearDown() override { detail::model_free_state = 0; }
+};
+
+TEST_F(mutex_with_notes, two_goroutines) { expect_right(explore_mutex({1, 1})); }
+TEST_F(mutex_with_notes, may_be_destroyed) { expect_right(explore_leaving()); }
+TEST_F(mutex_with_notes, misuse_loses_nobody) { expect_right(explore_misuse()); }
+
 }  // namespace
 }  // namespace gort::model

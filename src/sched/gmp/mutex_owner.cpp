@@ -17,8 +17,9 @@ std::uint64_t word_of(std::uint64_t id) noexcept {
 }  // namespace
 
 constinit atomic<std::uint32_t> mutex_owners_noted;
+constinit atomic<std::uint32_t> mutex_free_state;
 
-void mutex_owner::note_self_slow() noexcept {
+void mutex_owner::note_self() noexcept {
   const g* self = arch::load_current_g();  // null: a plain thread
   word_.store_relaxed(word_of(self == nullptr ? 0 : self->id));
 }
