@@ -22,6 +22,7 @@ namespace {
 // Absent from older headers: of <linux/mman.h> (Linux 6.13) and <linux/pidfd.h> (6.14).
 constexpr int madv_guard_install = 102;
 constexpr int pidfd_self_thread = -10'000;
+constexpr int madv_populate_write = 23;  // Linux 5.14
 
 bool probe_light_guards() noexcept {
   if (base::godebug("guardinstall", 1) == 0) return false;
@@ -153,6 +154,12 @@ std::size_t install_guards(void* first, std::size_t stride_bytes, std::size_t co
 
 bool give_back(void* address, std::size_t bytes) noexcept {
   return madvise(address, bytes, MADV_DONTNEED) == 0;
+}
+
+void make_pages(void* address, std::size_t bytes) noexcept {
+  char* const first = page_of(address);
+  char* const end = page_of(static_cast<char*>(address) + bytes + page_bytes - 1);
+  (void)madvise(first, static_cast<std::size_t>(end - first), madv_populate_write);
 }
 
 bool give_back_lazily(void* address, std::size_t bytes) noexcept {

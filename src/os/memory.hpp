@@ -36,6 +36,10 @@ bool light_guards() noexcept;
 /// Before the last words of a process that may make no more mappings. Call it once.
 void free_spare_mappings() noexcept;
 
+/// Has the pages of fresh memory made now, in one go, where they are about to be touched anyway: a
+/// third of the price of a fault for each. Only a hint to the kernel (Linux 5.14).
+void make_pages(void* address, std::size_t bytes) noexcept;
+
 /// Gives the pages back; they read as zero afterwards. False: the kernel refuses (locked memory).
 bool give_back(void* address, std::size_t bytes) noexcept;
 /// Lets the system take them when it is short of memory; until they are written to again they read

@@ -119,8 +119,6 @@ detail::label_set* change_labels(g& self, detail::label_set* now) noexcept {
 }
 
 void ends(g& self) noexcept {
-  if (!is_kept()) [[likely]]
-    return;
   const detail::inside_gort inside;
   charge(*self.m, &self);
   self.m->samples.cpu_account.store_relaxed(nullptr);

@@ -53,7 +53,8 @@ const record::event_table& accounts() noexcept;
 
 /// The calling goroutine (or thread) gets other labels; returns those before. Takes the reference.
 detail::label_set* change_labels(g& self, detail::label_set* now) noexcept;
-/// It is about to end: what is done from now on is nobody's.
+/// It is about to end, while somebody wants to know of switches: what is done from now on is
+/// nobody's.
 void ends(g& self) noexcept;
 
 }  // namespace gort::sched::cpu_accounts

@@ -12,6 +12,7 @@
 #include <gort/go.hpp>
 
 #include "base/sanitizer.hpp"
+#include "os/memory.hpp"
 #include "sched/gmp/current.hpp"
 #include "sched/stacks/stack_size.hpp"
 #include "sched/switching/schedule.hpp"
@@ -62,6 +63,7 @@ spawn_record* refill(p* here) noexcept {
   auto* block =
       static_cast<spawn_record*>(::operator new (record_block_bytes, std::align_val_t{128}));
   base::leak_root_add(block, record_block_bytes);
+  os::make_pages(block, record_block_bytes);
   sched::sched.record_blocks.fetch_add_relaxed(1);  // a statistic
   for (std::size_t i = 0; i + 1 < records_per_block; ++i)
     block[i].link = to_runnable(&block[i + 1]);

@@ -89,10 +89,12 @@ void assume_identity(g& self, spawn_record* record) noexcept {
 
 // What few goroutines have. Not inside gort.
 [[gnu::always_inline]] inline void drop_belongings(g& self) noexcept {
-  destroy_locals(self);
+  if (self.locals != nullptr) [[unlikely]]
+    destroy_locals(self);
   if (self.extra != nullptr) [[unlikely]]
     drop_extra(self);
-  cpu_accounts::ends(self);
+  if (seam::is_wanted(seam::at::switched)) [[unlikely]]
+    cpu_accounts::ends(self);
   if (self.labels.load_relaxed() != nullptr) [[unlikely]]
     drop_labels(self);
 }
