@@ -58,19 +58,11 @@ namespace detail {
 
 struct chan_access;  // src/sync: timers' channels, contexts'
 
-extern "C" [[gnu::weak]] void __lsan_do_leak_check();
-
-/// What a handle at that place hides its channel's address by. LeakSanitizer looks for addresses as
-/// they are: where it is in the process, whoever has brought it there, nothing is hidden.
-inline std::uintptr_t handle_key(const void* handle) noexcept {
-  return __lsan_do_leak_check != nullptr ? 0 : reinterpret_cast<std::uintptr_t>(handle);
-}
-
 /// A counted reference to a channel, or nil.
 ///
 /// It is kept as the channel's address xor its own, and cleared in memory when it goes. So whoever
 /// looks for leaked goroutines knows a handle from a mere copy of the address or of the word
-/// (src/report/leaks.cpp).
+/// (src/report/leaks.cpp). LeakSanitizer knows of no such thing: it is told of each channel.
 template <class T>
 class chan_handle {
   static_assert(std::is_object_v<T> && !std::is_const_v<T> && !std::is_array_v<T>);
@@ -111,14 +103,13 @@ class chan_handle {
 
   bool is_nil() const noexcept { return word_ == 0; }
   /// Not of nil.
-  chan_body<T>* body() const noexcept {
-    return reinterpret_cast<chan_body<T>*>(word_ ^ handle_key(this));
-  }
+  chan_body<T>* body() const noexcept { return reinterpret_cast<chan_body<T>*>(word_ ^ key()); }
   chan_body<T>* body_or_null() const noexcept { return is_nil() ? nullptr : body(); }
 
  private:
+  std::uintptr_t key() const noexcept { return reinterpret_cast<std::uintptr_t>(this); }
   void set(chan_body<T>* to) noexcept {
-    if (to != nullptr) word_ = reinterpret_cast<std::uintptr_t>(to) ^ handle_key(this);
+    if (to != nullptr) word_ = reinterpret_cast<std::uintptr_t>(to) ^ key();
   }
   /// Leaves nil, in memory too: a store to what is about to end would be left out.
   chan_body<T>* take() noexcept {

@@ -239,6 +239,8 @@ class chan_core {
 static_assert(sizeof(chan_core) == 2 * chan_line_bytes);
 #endif
 
+extern "C" [[gnu::weak]] void __lsan_ignore_object(const void* object);
+
 /// A channel of T. Its ring follows it in the same allocation.
 template <class T>
 class chan_body : public chan_core {
@@ -260,6 +262,8 @@ class chan_body : public chan_core {
         static_cast<std::size_t>(capacity) > (bytes_max - overhead) / sizeof(T))
       throw_runtime_error("makechan: size out of range");
     void* allocation = ::operator new(overhead + static_cast<std::size_t>(capacity) * sizeof(T));
+    if (__lsan_ignore_object != nullptr) [[unlikely]]
+      __lsan_ignore_object(allocation);  // handles hide it; what it holds is looked through
     auto address = reinterpret_cast<std::uintptr_t>(allocation);
     address = (address + slack_bytes) / alignment * alignment;
     return ::new (reinterpret_cast<void*>(address))
