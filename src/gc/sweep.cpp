@@ -10,9 +10,9 @@
 
 #include "gc/caches.hpp"
 #include "gc/collector.hpp"
+#include "gc/patience.hpp"
 #include "gc/poison.hpp"
 #include "gc/statistics.hpp"
-#include "os/thread.hpp"
 
 namespace gort::managed {
 
@@ -44,14 +44,14 @@ GORT_UNSANITIZED [[gnu::noinline]] void copy_bin(const bin& of, bin_seen& to) no
 
 bin_seen look_at(const bin& of) noexcept {
   bin_seen seen;
-  for (;;) {
+  for (patience others;;) {
     // Acquires pair with the releases in refill().
     const std::uint64_t version = of.version.load_acquire();
     if (version % 2 == 0) {
       copy_bin(of, seen);
       if (of.version.load_acquire() == version) break;
     }
-    os::yield_thread();
+    others.wait();
   }
   if (seen.word == 0) seen.from = nullptr;
   return seen;
@@ -81,7 +81,8 @@ void hold_cached_slots() noexcept {
     const cache* of = each.load_acquire();  // pairs with the release in cache_of()
     if (of == nullptr) continue;
     hold(*of);
-    while (of->busy.load_acquire() != 0) os::yield_thread();  // pairs with the release there
+    for (patience others; of->busy.load_acquire() != 0;)
+      others.wait();  // pairs with the release there
   }
   detail::spin_guard guard(all->shared_lock);
   hold(all->shared);
