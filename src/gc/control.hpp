@@ -53,8 +53,10 @@ struct collecting_cpu {
 };
 collecting_cpu read_collecting_cpu() noexcept;
 
-/// The memory limit is suspended now, as collecting would take more than half of the CPU time; and
-/// the number of the last cycle that had begun when that came to be, 0: never.
+/// Nobody helps now, or sleeps, and the memory limit is suspended if there is one, as collecting
+/// would take more than half of the CPU time; and the number of the last cycle that had begun when
+/// that came to be, 0: never.
+bool is_collecting_capped() noexcept;
 bool is_limit_suspended() noexcept;
 std::uint32_t limiter_last_enabled_cycle() noexcept;
 

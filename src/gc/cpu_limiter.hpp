@@ -1,11 +1,14 @@
-// Whether collecting may go on for the memory limit's sake: a leaky bucket of CPU time.
+// Whether collecting may go on as it is asked for: a leaky bucket of CPU time.
 //
-// Problem: where what is in use does not go below the limit, each collection is followed by the
-// next one, and the program gets nothing done, for hours. It had better have the memory.
+// Problem: where what is in use does not go below the memory limit, or GOGC is next to nothing,
+// each collection is followed by the next one, and the program gets nothing done, for hours. It had
+// better have the memory.
 //
 // Collecting fills the bucket, the program's own CPU time drains it, and idle time does neither: so
 // while it is not full, collecting has had half of the CPU time at most, but for one bucket. When
-// it is full the limit is suspended, until there is room for one collection as the last one.
+// it is full the memory limit is suspended, and nobody is held to GOGC's goal, until there is room
+// for one collection as the last one. (For GOGC's sake the collector's thread may go on: it is one
+// beside those of the program.)
 //
 // More than what a collection costs is not remembered: an hour in which the program itself asked
 // for collections is followed by no hour without a limit.
@@ -24,7 +27,7 @@ class cpu_limiter {
     std::int64_t all_ns = 0;         // with these
   };
 
-  /// `cycle_ns`: what the last collection has cost. Returns whether the limit is suspended.
+  /// `cycle_ns`: what the last collection has cost. Returns whether it is full.
   bool update(const reading& used, std::int64_t capacity_ns, std::int64_t cycle_ns) noexcept {
     const std::int64_t collecting_ns = used.collecting_ns - last_.collecting_ns;
     const std::int64_t others_ns =

@@ -4,10 +4,10 @@
 // A cycle: begin_marking(); the table of roots, the stacks, what is due to end; all that these
 // reach; then what is dead is known, and swept. Nothing of it stops anybody.
 //
-// Who gets slots beyond the goal helps marking for up to 100 us; who finds nothing to help with,
-// while a quarter more than the goal is in use, or more than the limit's, sleeps so long, in place.
-// That bounds what is allocated until a cycle has begun, and during it; nobody waits for its end.
-// Ps that have nothing to run mark in their spare time (marking.cpp).
+// Who gets slots while marking is behind what is handed out helps with it for up to 100 us; who
+// finds nothing to help with, and is beyond a line of the pacer's, sleeps so long, in place
+// (pacer.hpp). That bounds what is allocated until a cycle has begun, and during it; nobody waits
+// for its end. Ps that have nothing to run mark in their spare time (marking.cpp).
 //
 // While a cycle is under way there is one thread more than Ps, and those who allocate fall behind
 // and compute without a rest: a slice of 10 ms each, of less than a CPU. So who gets slots then
@@ -29,6 +29,7 @@
 #include <system_error>
 #include <utility>
 
+#include <gort/detail/inside.hpp>
 #include <gort/detail/park.hpp>
 #include <gort/detail/spin_lock.hpp>
 #include <gort/runtime.hpp>
@@ -80,15 +81,15 @@ void run_cycle(bool for_quiet) noexcept {
   cycle_log log;
   log.code = reinterpret_cast<const void*>(collector_main);
   log.begin(asked.begun.load_relaxed(), asked.this_is_forced, heap_goal());
-  const std::size_t before = now.handed_out.load_relaxed();
+  cycle_begins();
   begin_marking();
   mark_endings();
   mark_roots();
   call_around();
   mark_stacks();
   finish_marking(weak_pointers_end);
+  const std::size_t at_end = marking_has_ended();
   log.marking_ended();
-  const std::size_t at_end = now.handed_out.load_relaxed();
   forget_free_spans();
   verify_marks();
   find_hidden_pointers();
@@ -100,7 +101,6 @@ void run_cycle(bool for_quiet) noexcept {
   if (for_quiet) now.quiet_found.store_relaxed(live);
   cycle_has_ended({.found = live,
                    .handed_out_before = at_end,
-                   .in_cycle = now.handed_out.load_relaxed() - before,
                    .cpu_ns = os::own_thread_cpu_ns() - begin_cpu_ns});
   log.end(live);
   const std::int64_t ended_ns = os::monotonic_ns();
@@ -257,6 +257,30 @@ int ensure_thread(others attempts) noexcept {
   return error;
 }
 
+// [pace-3]. Inside gort: who was preempted between the two would keep all others waiting.
+void ask_if_first(std::size_t used) noexcept {
+  const detail::inside_gort inside;
+  if (is_first_to_ask(used)) want(asked.begun.load_relaxed() + 1);
+}
+
+// How often it is to be done again: for each quantum of what was handed out, and for how far that
+// is beyond where one sleeps.
+std::size_t heed_lines(std::size_t used, std::size_t bytes) noexcept {
+  const pace_lines lines = lines_for(used);
+  if (lines.watch && ensure_thread(others::are_relied_on) == 0) ring();
+  if (used < lines.trigger) return 0;
+  ask_if_first(used);
+  if (ensure_thread(others::are_relied_on) != 0) return 0;
+  const bool is_beyond = used >= lines.helps_from;
+  const bool rests = is_beyond && !help_marking() && used >= lines.sleeps_from;
+  sched::give_way_to_due();
+  constexpr std::int64_t sleep_ns = 100'000;
+  if (rests) os::sleep_ns(sleep_ns);
+  constexpr std::size_t quantum = 256 << 10;
+  return is_beyond ? bytes / quantum + (rests ? (used - lines.sleeps_from) / lines.once_more : 0)
+                   : 0;
+}
+
 }  // namespace
 
 std::uint32_t cycles_begun() noexcept { return asked.begun.load_relaxed(); }
@@ -291,19 +315,8 @@ void account(std::size_t bytes) noexcept {
     }
     return;
   }
-  const pace_lines lines = lines_for(used);
-  if (lines.watch && ensure_thread(others::are_relied_on) == 0) ring();
-  if (used < lines.trigger) return;
-  const std::uint32_t begun = asked.begun.load_relaxed();
-  const bool runs = begun != asked.done.load_relaxed();
-  if (!runs) {
-    want(begun + 1);
-    if (ensure_thread(others::are_relied_on) != 0) return;
-  }
-  const bool rests = used >= lines.goal && !(runs && help_marking()) && used >= lines.sleeps_from;
-  sched::give_way_to_due();
-  constexpr std::int64_t sleep_ns = 100'000;
-  if (rests) os::sleep_ns(sleep_ns);
+  constexpr std::size_t rounds_max = 16;
+  for (std::size_t i = 0; i < rounds_max && heed_lines(used, bytes) > i; ++i) used = bytes_in_use();
 }
 
 void collect_in_place() noexcept {

@@ -26,6 +26,7 @@
 #include <utility>
 
 #include "gc/collector.hpp"
+#include "gc/pacer.hpp"
 #include "os/clock.hpp"
 #include "os/memory.hpp"
 #include "sched/gmp/current.hpp"
@@ -110,6 +111,7 @@ class worker {
       }
       constexpr std::size_t rounds_per_look = 256;
       if (++rounds % rounds_per_look != 0) continue;
+      now.followed.fetch_add_relaxed(rounds_per_look);
       if (hungry.load_relaxed() != 0) share();
       if (is_over()) return false;
     }

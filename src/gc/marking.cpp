@@ -4,6 +4,8 @@
 #include "arch/pause.hpp"
 #include "gc/collector.hpp"
 #include "gc/grey.hpp"
+#include "gc/pacer.hpp"
+#include "gc/patience.hpp"
 #include "gc/statistics.hpp"
 #include "os/affinity.hpp"
 #include "os/clock.hpp"
@@ -174,17 +176,21 @@ void begin_marking() noexcept {
     for (auto& word : each.held) word.store_relaxed(0);
   });
   pass_barriers();
+  marking_begins();
   the_gate.begin();
   begin_spare_time();
   hold_cached_slots();
 }
 
 void finish_marking(void (*at_end)() noexcept) noexcept {
-  for (;;) {
+  for (patience others;;) {
     own.drain(look_for_hands);
     bool more = false;
     the_gate.with_lock([&](bool) { more = own.take_shared_locked(); });
-    if (more) continue;
+    if (more) {
+      others = {};
+      continue;
+    }
     const bool over = the_gate.done([] { return shared.list == nullptr && shared.busy == 0; },
                                     [at_end] {
                                       cycle.store_relaxed(cycle.load_relaxed() + 1);
@@ -192,7 +198,7 @@ void finish_marking(void (*at_end)() noexcept) noexcept {
                                     });
     if (over) break;
     hungry.store_relaxed(1);
-    os::yield_thread();  // somebody scans
+    others.wait();  // who scan
   }
   sched::spare.store_relaxed(nullptr);  // who still comes finds that the marking is over
   if (os::fences_running_threads()) detail::managed.shading.store_relaxed(0);
@@ -205,7 +211,7 @@ std::size_t drain_alone() noexcept {
 }
 
 void settle_marking() noexcept {
-  for (;;) {
+  for (patience waits;;) {
     own.drain([] { return false; });  // the world may be stopped: nobody is woken
     bool more = false, others = false;
     the_gate.with_lock([&](bool) {
@@ -213,7 +219,7 @@ void settle_marking() noexcept {
       others = shared.busy != 0;
     });
     if (!more && !others) return;
-    if (!more) os::yield_thread();
+    if (!more) waits.wait();
   }
 }
 

@@ -1,6 +1,7 @@
 #include "gc/pacer.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 #include <string_view>
 
@@ -45,6 +46,19 @@ struct lines_set {
   }
 };
 
+// What the last cycles were like. Guarded by `lock` of the knobs.
+struct cycles_past {
+  std::size_t handed_out[3] = {};  // from when it was asked for until it was swept, the last three
+  std::size_t count = 0;
+  std::size_t traced = 0;  // by the last marking, without what was born black
+  std::size_t born_black = 0;
+  std::size_t floating = 0;  // of this: what does not count as lasting
+
+  std::size_t most_handed_out() const noexcept {
+    return *std::max_element(std::begin(handed_out), std::end(handed_out));
+  }
+};
+
 struct knobs {
   detail::atomic<std::int32_t> percent;
   detail::atomic<std::uint64_t> limit{no_memory_limit};
@@ -52,14 +66,16 @@ struct knobs {
   lines_set by_percent;
   lines_set by_limit;
   detail::atomic<std::size_t> watch_from{never};
-  detail::atomic<bool> is_watched;             // since the last cycle
-  detail::atomic<std::size_t> in_last_cycle;   // handed out
+  detail::atomic<bool> is_watched;  // since the last cycle
+  cycles_past past;
+  detail::atomic<std::size_t> words_expected;  // that a marking follows: as the last one
+  detail::atomic<std::size_t> in_ending;       // handed out in the last one
   detail::atomic<std::int64_t> last_cycle_ns;  // of CPU time
   cpu_limiter limiter;                         // guarded by lock
-  std::int64_t limiter_due_ns = 0;             // likewise
-  detail::atomic<bool> is_suspended;
-  detail::atomic<std::uint32_t> suspended_in;  // a cycle's number
-  detail::atomic<std::size_t> stacks;          // as of the last look
+  detail::atomic<std::int64_t> limiter_due_ns;
+  detail::atomic<bool> is_capped;
+  detail::atomic<std::uint32_t> capped_in;  // a cycle's number
+  detail::atomic<std::size_t> stacks;       // as of the last look
   detail::atomic<std::size_t> runtime;
 };
 constinit knobs control;
@@ -94,9 +110,12 @@ void read_environment() noexcept {
 std::size_t goal_by_percent(std::size_t found) noexcept {
   const std::int32_t percent = control.percent.load_relaxed();
   if (percent < 0) return never;
-  constexpr std::size_t least = std::size_t{4} << 20;
+  constexpr std::size_t least = std::size_t{4} << 20, more_max = std::size_t{32} << 20;
   const auto factor = static_cast<std::size_t>(percent);
-  return std::max(found + found / 100 * factor, least * factor / 100);
+  const std::size_t base = found - std::min(found, control.past.floating);
+  const std::size_t headroom = base / 100 * factor;
+  const std::size_t more = std::min(headroom, more_max);
+  return std::max(found + headroom + more, least * factor / 100);
 }
 
 std::size_t goal_by_limit(std::size_t found) noexcept {
@@ -115,8 +134,8 @@ std::size_t goal_by_limit(std::size_t found) noexcept {
 
 void set_lines_locked() noexcept {
   const std::size_t found = now.found.load_relaxed();
-  const std::size_t last = control.in_last_cycle.load_relaxed();
-  const std::size_t runway = last + last / 4;
+  const std::size_t most = control.past.most_handed_out();
+  const std::size_t runway = most + most / 4;
   control.by_percent.set(found, runway, goal_by_percent(found));
   control.by_limit.set(found, runway, goal_by_limit(found));
   const std::uint64_t limit = memory_limit();
@@ -133,28 +152,79 @@ void set_lines_locked() noexcept {
 }
 
 // At most every 10 ms: two system calls.
-void update_limiter_locked() noexcept {
+void update_limiter() noexcept {
   constexpr std::int64_t period_ns = 10'000'000;
   const std::int64_t now_ns = os::coarse_monotonic_ns();
-  if (now_ns < control.limiter_due_ns) return;
-  control.limiter_due_ns = now_ns + period_ns;
+  if (now_ns < control.limiter_due_ns.load_relaxed() || !control.lock.try_lock()) return;
+  control.limiter_due_ns.store_relaxed(now_ns + period_ns);
   constexpr std::int64_t capacity_of_p_ns = 1'000'000'000;
   cpu_limiter::reading used;
   // Before what they are part of. What idle Ps do nobody has missed.
   const collecting_cpu collecting = read_collecting_cpu();
   used.collecting_ns = collecting.thread_ns + collecting.assists_ns;
   used.all_ns = os::process_cpu_ns() - collecting.idle_ns;
-  const bool suspended = control.limiter.update(used, sched::proc_count() * capacity_of_p_ns,
-                                                control.last_cycle_ns.load_relaxed());
-  if (suspended && !control.is_suspended.load_relaxed())
-    control.suspended_in.store_relaxed(cycles_begun());
-  control.is_suspended.store_relaxed(suspended);
+  const bool capped = control.limiter.update(used, sched::proc_count() * capacity_of_p_ns,
+                                             control.last_cycle_ns.load_relaxed());
+  if (capped && !control.is_capped.load_relaxed()) control.capped_in.store_relaxed(cycles_begun());
+  control.is_capped.store_relaxed(capped);
+  control.lock.unlock();
 }
 
 void set_lines() noexcept {
   read_environment();
   detail::spin_guard guard(control.lock);
   set_lines_locked();
+}
+
+// The collector, with the lock.
+void past_cycle_is(const cycle_result& what) noexcept {
+  cycles_past& past = control.past;
+  const std::size_t from = now.marking_from.load_relaxed();
+  const std::size_t born_black = what.handed_out_before - std::min(what.handed_out_before, from);
+  const std::size_t traced = what.found - std::min(what.found, born_black);
+  // Since the marking before began.
+  const std::size_t handed_out = past.born_black + from;
+  double growth = 0;
+  if (traced > past.traced && handed_out > 0) {
+    growth = static_cast<double>(traced - past.traced) / static_cast<double>(handed_out);
+    growth = std::min(growth, 1.0);
+  }
+  past.floating = static_cast<std::size_t>((1 - growth) * static_cast<double>(born_black));
+  past.traced = traced;
+  past.born_black = born_black;
+  const std::size_t used = bytes_in_use(), asked_at = now.asked_at.load_relaxed();
+  past.handed_out[past.count++ % std::size(past.handed_out)] = used - std::min(used, asked_at);
+  control.in_ending.store_relaxed(now.handed_out.load_relaxed() - what.handed_out_before);
+  control.words_expected.store_relaxed(now.followed.load_relaxed());
+  control.last_cycle_ns.store_relaxed(what.cpu_ns);
+}
+
+// Beyond the trigger: how far who allocates may go before he helps, or sleeps.
+void set_brakes(pace_lines& out) noexcept {
+  const std::size_t by_percent = control.by_percent.goal.load_relaxed();
+  const std::size_t by_limit = control.by_limit.goal.load_relaxed();
+  const std::size_t goal = std::min(by_percent, by_limit);
+  if (goal == never) return;
+  const std::size_t from = std::min(now.asked_at.load_relaxed(), goal);
+  const std::size_t way = goal - from;
+  const std::size_t beyond = goal + goal / 16;
+  out.helps_from = out.sleeps_from = goal;
+  out.once_more = goal / 128 + 1;
+  switch (now.phase.load_relaxed()) {
+    case cycle_phase::none: break;
+    case cycle_phase::asked_for: out.sleeps_from = out.helps_from = from + way / 8; break;
+    case cycle_phase::marking: {
+      out.sleeps_from = std::min(beyond, by_limit);
+      const std::size_t expected = control.words_expected.load_relaxed();
+      const std::size_t followed = now.followed.load_relaxed();
+      if (followed >= expected) break;
+      const double done = static_cast<double>(followed) / static_cast<double>(expected);
+      const std::size_t to_mark_in = way - std::min(way / 2, control.in_ending.load_relaxed());
+      out.helps_from = from + static_cast<std::size_t>(done * static_cast<double>(to_mark_in));
+      break;
+    }
+    case cycle_phase::ending: out.sleeps_from = std::min(beyond, by_limit); break;
+  }
 }
 
 }  // namespace
@@ -167,7 +237,6 @@ pace_lines lines_for(std::size_t used) noexcept {
     // Who finds it locked takes what stands.
     if (control.lock.try_lock()) {
       set_lines_locked();
-      if (used >= control.by_limit.trigger.load_relaxed()) update_limiter_locked();
       control.lock.unlock();
     }
   }
@@ -177,24 +246,50 @@ pace_lines lines_for(std::size_t used) noexcept {
     set_lines();
   }
   out.trigger = control.by_percent.trigger.load_relaxed();
-  out.goal = control.by_percent.goal.load_relaxed();
-  out.sleeps_from = out.goal == never ? never : out.goal + out.goal / 4;
-  if (control.is_suspended.load_relaxed()) return out;
-  const std::size_t by_limit = control.by_limit.goal.load_relaxed();
-  out.trigger = std::min(out.trigger, control.by_limit.trigger.load_relaxed());
-  out.goal = std::min(out.goal, by_limit);
-  out.sleeps_from = std::min(out.sleeps_from, by_limit);  // it is meant
+  const std::size_t by_limit = control.by_limit.trigger.load_relaxed();
+  if (used >= std::min(out.trigger, by_limit)) update_limiter();
+  if (control.is_capped.load_relaxed()) return out;
+  out.trigger = std::min(out.trigger, by_limit);
+  if (used >= out.trigger) set_brakes(out);
   return out;
 }
 
+bool is_first_to_ask(std::size_t used) noexcept {
+  auto none = cycle_phase::none;
+  // Acquire-release: who asks looks which cycle has begun after that [pace-3]; the collector's
+  // store in cycle_has_ended() comes after its beginning.
+  if (!now.phase.cas_acq_rel(none, cycle_phase::asked_for)) return false;
+  now.asked_at.store_relaxed(used);
+  return true;
+}
+
+void cycle_begins() noexcept {
+  (void)is_first_to_ask(bytes_in_use());
+  now.followed.store_relaxed(0);
+}
+
+void marking_begins() noexcept {
+  now.marking_from.store_relaxed(now.handed_out.load_relaxed());
+  now.phase.store_relaxed(cycle_phase::marking);
+}
+
+std::size_t marking_has_ended() noexcept {
+  now.phase.store_relaxed(cycle_phase::ending);
+  return now.handed_out.load_relaxed();
+}
+
 void cycle_has_ended(const cycle_result& what) noexcept {
-  control.in_last_cycle.store_relaxed(what.in_cycle);
-  control.last_cycle_ns.store_relaxed(what.cpu_ns);
-  now.found.store_relaxed(what.found);
-  now.handed_out.fetch_sub_relaxed(what.handed_out_before);
-  control.is_watched.store_relaxed(false);
   look_at_other_memory();
-  set_lines();
+  {
+    detail::spin_guard guard(control.lock);
+    past_cycle_is(what);
+    now.found.store_relaxed(what.found);
+    now.handed_out.fetch_sub_relaxed(what.handed_out_before);
+    control.is_watched.store_relaxed(false);
+    set_lines_locked();
+  }
+  // Release pairs with the acquire in is_first_to_ask(); [pace-4].
+  now.phase.store_release(cycle_phase::none);
 }
 
 void look_at_other_memory() noexcept {
@@ -209,7 +304,7 @@ void collect_if_due() noexcept {
   set_lines();
   const std::size_t used = bytes_in_use();
   std::size_t trigger = control.by_percent.trigger.load_relaxed();
-  if (!control.is_suspended.load_relaxed())
+  if (!control.is_capped.load_relaxed())
     trigger = std::min(trigger, control.by_limit.trigger.load_relaxed());
   if (used != 0 && used >= trigger) collect_soon();
 }
@@ -227,10 +322,11 @@ std::uint64_t heap_goal() noexcept {
   set_lines();
   return std::min(control.by_percent.goal.load_relaxed(), control.by_limit.goal.load_relaxed());
 }
+bool is_collecting_capped() noexcept { return control.is_capped.load_relaxed(); }
 bool is_limit_suspended() noexcept {
-  return control.is_suspended.load_relaxed() && memory_limit() != no_memory_limit;
+  return is_collecting_capped() && memory_limit() != no_memory_limit;
 }
-std::uint32_t limiter_last_enabled_cycle() noexcept { return control.suspended_in.load_relaxed(); }
+std::uint32_t limiter_last_enabled_cycle() noexcept { return control.capped_in.load_relaxed(); }
 std::size_t bytes_in_use() noexcept {
   return now.found.load_relaxed() + now.handed_out.load_relaxed();
 }

@@ -1,18 +1,44 @@
-// When the heap is collected: Go's goal by GOGC, and the goal that the memory limit leaves.
+// When the heap is collected: a goal by GOGC, and the goal that the memory limit leaves; and how
+// the program is held to the smaller one.
 //
 //      in use = what the last marking found + what was handed out since
-//      GOGC's goal = found + found * GOGC / 100, 4 MiB * GOGC / 100 at least
+//      base = what it traced + what grew of what was handed out while it marked
+//      headroom = base * GOGC/100, and as much again, but no more than 32 MiB
+//      GOGC's goal = found + headroom, 4 MiB * GOGC/100 at least
 //      limit's goal = limit - whatever else it counts, less 3% (1 MiB at least); `found` at least
 //
-// The smaller one counts, but only GOGC's while the limit is suspended (cpu_limiter.hpp). A cycle
-// begins when so much is in use that, if as much is handed out during it as during the last one,
-// and a quarter more, the goal is met; between 45/64 and 61/64 of the way to it.
+// What is handed out during a marking is found by it, dead or alive: it floats until the next one.
+// It is not multiplied by GOGC, or a program that allocates fast would drift from what GOGC says:
+// more of it, a higher goal, a longer cycle, more of it. How much of it lives is not known; as much
+// of it counts as the heap has grown by for each byte that was handed out since the marking before.
+// As much again: a small heap would be collected many times a second to save little memory.
+//
+// A cycle is asked for when so much is in use that, if as much is handed out during it as during
+// the worst of the last three, and a quarter more, the goal is met; between 45/64 and 61/64 of the
+// way to it. From there on the way to the goal is shared out (lines_for()):
+//
+//      until it begins     an eighth of it; beyond that who allocates sleeps, so that the
+//                          collector's thread gets a CPU
+//      while it marks      as much of it, less what the last sweep took, as was followed of the
+//                          words that the last marking followed; beyond that who allocates helps;
+//                          where there is nothing to help with, he sleeps beyond the next line
+//      until it is swept   a sixteenth more than the goal; the further beyond, the longer
+//
+// So the peak is bounded by work that was done, not by how fast it is. Not while the CPU limiter
+// says that collecting has had more than half of the CPU time (cpu_limiter.hpp): then nobody helps
+// or sleeps, and the limit's goal does not count.
 //
 // Invariants
 //   [pace-1] The lines are set under `lock`, and read without: who reads one of them while others
 //            are set acts upon the old ones, and looks again at its next span.
 //   [pace-2] What else the limit counts changes without anybody telling. So whoever is beyond a
 //            line of the limit's reckons anew before he believes it.
+//   [pace-3] `phase` goes around: none -> asked_for, by whoever is beyond the trigger or by the
+//            collector when it begins; the rest is the collector's. Who has made it asked_for wants
+//            a cycle that begins later than that, in the same stay inside gort; so it never stays
+//            so.
+//   [pace-4] It becomes none when the new lines are set, before the collector is through with the
+//            cycle: the next one may be asked for then, however long its thread waits for a CPU.
 #pragma once
 
 #include <algorithm>
@@ -29,10 +55,13 @@ namespace gort::managed {
 struct pace_lines {
   static constexpr std::size_t never = ~std::size_t{0};
   std::size_t trigger = never;      // a cycle is due
-  std::size_t goal = never;         // it should have ended: who allocates helps with it
+  std::size_t helps_from = never;   // who allocates helps with it
   std::size_t sleeps_from = never;  // or, where there is nothing to help with, sleeps
+  std::size_t once_more = never;    // and once more for each so much that he is beyond that
   bool watch = false;               // the heap is to be watched from here on (quiet.hpp)
 };
+
+enum class cycle_phase : std::uint32_t { none, asked_for, marking, ending };
 
 struct pace {
   detail::atomic<std::size_t> found;        // bytes the last marking found
@@ -41,6 +70,10 @@ struct pace {
   detail::atomic<std::size_t> quiet_found;  // by the last one made in quiet (quiet.hpp)
   // The lowest of the lines at which something is to be done; 0 before the first look.
   detail::atomic<std::size_t> trigger;
+  detail::atomic<cycle_phase> phase;         // [pace-3]
+  detail::atomic<std::size_t> asked_at;      // what was in use when it was asked for
+  detail::atomic<std::size_t> marking_from;  // `handed_out` when the marking began
+  detail::atomic<std::size_t> followed;      // words, by this marking so far
   // When malloc has handed out so much, the limit's lines are set anew; there is no such point
   // without a limit.
   detail::atomic<std::int64_t> malloc_bytes_max{INT64_MAX};
@@ -63,13 +96,19 @@ constexpr std::int64_t malloc_step(std::uint64_t limit) noexcept {
 /// What is due when so much is in use. Not inside gort.
 pace_lines lines_for(std::size_t used) noexcept;
 
+/// Beyond the trigger. True: a cycle is to be asked for, by the caller.
+bool is_first_to_ask(std::size_t used) noexcept;
+
+/// The collector, in this order. The marking begins: nothing was born black before that.
+void cycle_begins() noexcept;
+void marking_begins() noexcept;
+/// Returns what was handed out between the marking before and now.
+std::size_t marking_has_ended() noexcept;
 struct cycle_result {
   std::size_t found = 0;
-  std::size_t handed_out_before = 0;  // until the marking ended
-  std::size_t in_cycle = 0;           // handed out from its beginning until now
+  std::size_t handed_out_before = 0;  // what marking_has_ended() has returned
   std::int64_t cpu_ns = 0;
 };
-/// The collector.
 void cycle_has_ended(const cycle_result& what) noexcept;
 
 /// Looks at what else the limit counts, if there is a limit: some microseconds for each of up to 64
