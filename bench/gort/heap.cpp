@@ -23,6 +23,7 @@
 #include "live_heap.hpp"
 #include "pointer_places.hpp"
 #include "row_main.hpp"
+#include "steady_heap.hpp"
 
 namespace {
 
@@ -55,6 +56,8 @@ gort::gc::ptr<tree> bottom_up(int depth) {
   if (depth == 0) return gort::gc::make<tree>();
   return gort::gc::make<tree>(bottom_up(depth - 1), bottom_up(depth - 1));
 }
+
+gort::gc::ptr<tree> small_tree() { return bottom_up(6); }
 
 int count(const tree& t) { return t.left ? 1 + count(*t.left) + count(*t.right) : 1; }
 
@@ -154,6 +157,10 @@ int main(int argc, char** argv) {
       {"heap_latency", latency},
       {"heap_mark", mark_cost},
       {"heap_places", pointer_places},
+      {"heap_steady_plain_1", [] { return steady_heap(1, 1024, plain_piece); }},
+      {"heap_steady_plain_2", [] { return steady_heap(2, 1024, plain_piece); }},
+      {"heap_steady_trees_1", [] { return steady_heap(1, 127 * sizeof(tree), small_tree); }},
+      {"heap_steady_trees_2", [] { return steady_heap(2, 127 * sizeof(tree), small_tree); }},
       {"heap_store", store_cost},
       {"heap_store_marking", store_cost_marking},
   };
