@@ -6,8 +6,9 @@
 //
 // Who gets slots while marking is behind what is handed out helps with it for up to 100 us; who
 // finds nothing to help with, and is beyond a line of the pacer's, sleeps so long, in place
-// (pacer.hpp). That bounds what is allocated until a cycle has begun, and during it; nobody waits
-// for its end. Ps that have nothing to run mark in their spare time (marking.cpp).
+// (pacer.hpp); both again for a millisecond at most. That bounds what is allocated until a cycle
+// has begun, and during it; nobody waits for its end. Ps that have nothing to run mark in their
+// spare time (marking.cpp).
 //
 // While a cycle is under way there is one thread more than Ps, and those who allocate fall behind
 // and compute without a rest: a slice of 10 ms each, of less than a CPU. So who gets slots then
@@ -315,8 +316,10 @@ void account(std::size_t bytes) noexcept {
     }
     return;
   }
-  constexpr std::size_t rounds_max = 16;
-  for (std::size_t i = 0; i < rounds_max && heed_lines(used, bytes) > i; ++i) used = bytes_in_use();
+  constexpr std::int64_t heed_ns_max = 1'000'000;
+  const std::int64_t until_ns = os::monotonic_ns() + heed_ns_max;
+  for (std::size_t i = 0; heed_lines(used, bytes) > i && os::monotonic_ns() < until_ns; ++i)
+    used = bytes_in_use();
 }
 
 void collect_in_place() noexcept {
