@@ -30,10 +30,13 @@
 #include <gort/time.hpp>
 
 #include "os/preempt.hpp"
+#include "support/element.hpp"
 #include "support/run.hpp"
 
 namespace gort {
 namespace {
+
+using test::element;
 
 using namespace std::chrono_literals;
 using clock = std::chrono::steady_clock;
@@ -120,8 +123,8 @@ TEST(blocking, a_std_mutex_held_across_a_channel_operation) {
   std::mutex lock;
   bool first_is_through = false;
   test::with_procs(1, [&] {
-    auto gate = make_chan<int>();
-    auto held = make_chan<int>();
+    auto gate = make_chan<element>();
+    auto held = make_chan<element>();
     wait_group all;
     all.go([&] {
       lock.lock();
@@ -268,7 +271,7 @@ TEST(blocking, many_at_once_and_each_returns_to_work) {
     constexpr int many = 100;
     int ends[2];
     ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
-    auto results = make_chan<int>();
+    auto results = make_chan<element>();
     for (int i = 0; i < many; ++i) {
       go([&, i] {
         char byte = 0;
@@ -325,7 +328,7 @@ TEST(blocking, announced_ends_with_the_call_wherever_that_ends) {
   constexpr int hogs = 4;
   bool bounded = false;
   std::atomic<bool> stop{false};
-  auto all_compute = make_chan<int>();
+  auto all_compute = make_chan<element>();
   std::thread watcher([&] {
     all_compute.recv();
     bounded = in_place_become(hogs - 1);

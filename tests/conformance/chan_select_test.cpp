@@ -4,6 +4,7 @@
 #include <array>
 
 #include "support/chan_support.hpp"
+#include "support/element.hpp"
 
 namespace {
 
@@ -18,8 +19,8 @@ TEST_P(ChanSelect, SelectsMeetSelectsAndLoseNothing) {
   constexpr int parties = 3;
   constexpr int rounds = 2000;
   for (const int capacity : {0, 1, 3}) {
-    std::array<chan<int>, 3> c;
-    for (auto& each : c) each = make_chan<int>(capacity);
+    std::array<chan<element>, 3> c;
+    for (auto& each : c) each = make_chan<element>(capacity);
     auto done = make_chan<unit>();
     detail::atomic<std::int64_t> sent;
     detail::atomic<std::int64_t> received;
@@ -27,8 +28,10 @@ TEST_P(ChanSelect, SelectsMeetSelectsAndLoseNothing) {
       crew receiving(kind());
       for (int p = 0; p < parties; ++p) {
         receiving.start([&, p] {
-          auto take = [&](std::optional<int> v) { received.fetch_add_relaxed(v.value()); };
-          const auto at = [&](int i) -> chan<int>& { return c[static_cast<std::size_t>(i % 3)]; };
+          auto take = [&](std::optional<element> v) { received.fetch_add_relaxed(v.value()); };
+          const auto at = [&](int i) -> chan<element>& {
+            return c[static_cast<std::size_t>(i % 3)];
+          };
           while (select(at(p).on_recv(take), at(p + 1).on_recv(take), at(p + 2).on_recv(take),
                         done.on_recv()) != 3) {
           }
@@ -61,7 +64,7 @@ TEST_P(ChanSelect, SelectsMeetSelectsAndLoseNothing) {
 TEST_P(ChanSelect, SendAndReceiveOnOneChannel) {
   constexpr int parties = 4;
   constexpr int rounds = 1500;
-  auto c = make_chan<int>();
+  auto c = make_chan<element>();
   auto done = make_chan<unit>();
   detail::atomic<int> sent;
   detail::atomic<int> received;
@@ -84,9 +87,9 @@ TEST_P(ChanSelect, SendAndReceiveOnOneChannel) {
 // `otherwise` needs a moment at which nothing is ready. Here there is none: a token goes to the
 // second channel before one leaves the first.
 TEST_P(ChanSelect, OtherwiseOnlyIfThereWasAMomentWithNothingReady) {
-  auto a = make_chan<int>(2);
-  auto b = make_chan<int>(2);
-  auto never = make_chan<int>();
+  auto a = make_chan<element>(2);
+  auto b = make_chan<element>(2);
+  auto never = make_chan<element>();
   a.send(1);
   detail::atomic<int> stop;
   crew party(kind());
@@ -116,15 +119,15 @@ TEST_P(ChanSelect, OtherwiseOnlyIfThereWasAMomentWithNothingReady) {
 TEST_P(ChanSelect, CloseRacingWithSelect) {
   constexpr int parties = 3;
   for (int round = 0; round < 300; ++round) {
-    auto a = make_chan<int>();
-    auto b = make_chan<int>();
+    auto a = make_chan<element>();
+    auto b = make_chan<element>();
     detail::atomic<int> sent;
     detail::atomic<int> received;
     crew party(kind());
     for (int p = 0; p < parties; ++p) {
       party.start([&] {
         for (bool open = true; open;) {
-          auto take = [&](std::optional<int> v) {
+          auto take = [&](std::optional<element> v) {
             open = v.has_value();
             received.fetch_add_relaxed(v.value_or(0));
           };
@@ -155,13 +158,13 @@ TEST_P(ChanSelect, CloseRacingWithSelect) {
 // A parked select is in line like everybody else: first come, first served.
 TEST_P(ChanSelect, ParkedSelectsAreServedInOrder) {
   constexpr int parties = 5;
-  auto c = make_chan<int>();
-  auto other = make_chan<int>();
+  auto c = make_chan<element>();
+  auto other = make_chan<element>();
   std::array<int, parties> got{};
   crew party(kind());
   for (int i = 0; i < parties; ++i) {
     party.start([=, &mine = got[static_cast<std::size_t>(i)]] {
-      auto take = [&](std::optional<int> v) { mine = v.value(); };
+      auto take = [&](std::optional<element> v) { mine = v.value(); };
       if (i % 2 == 0)
         select(other.on_recv(), c.on_recv(take));
       else
@@ -177,8 +180,8 @@ TEST_P(ChanSelect, ParkedSelectsAreServedInOrder) {
 
 // With both always ready neither side is starved, whoever runs.
 TEST_P(ChanSelect, IsFairUnderLoad) {
-  auto a = make_chan<int>(1);
-  auto b = make_chan<int>(1);
+  auto a = make_chan<element>(1);
+  auto b = make_chan<element>(1);
   std::array<int, 2> counts{};
   constexpr int rounds = 20000;
   a.send(1);
@@ -200,8 +203,8 @@ TEST_P(ChanSelect, IsFairUnderLoad) {
 TEST_P(ChanSelect, RingWithQuit) {
   constexpr int members = 10;
   constexpr int laps = 300;
-  std::array<chan<int>, members> ring;
-  for (auto& c : ring) c = make_chan<int>();
+  std::array<chan<element>, members> ring;
+  for (auto& c : ring) c = make_chan<element>();
   auto quit = make_chan<unit>();
   crew party(kind());
   for (int i = 0; i < members; ++i) {
@@ -210,8 +213,8 @@ TEST_P(ChanSelect, RingWithQuit) {
       auto& out = ring[static_cast<std::size_t>((i + 1) % members)];
       for (;;) {
         int token = 0;
-        if (select(in.on_recv([&](std::optional<int> v) { token = v.value(); }), quit.on_recv()) ==
-            1)
+        if (select(in.on_recv([&](std::optional<element> v) { token = v.value(); }),
+                   quit.on_recv()) == 1)
           return;
         if (token == members * laps) {
           quit.close();

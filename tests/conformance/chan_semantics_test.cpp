@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "support/chan_support.hpp"
+#include "support/element.hpp"
 
 namespace {
 
@@ -76,7 +77,7 @@ TEST_P(ChanSemantics, ElementsArriveOnceAndInOrder) {
   constexpr int consumers = 4;
   constexpr int each = 3000;
   for (const int capacity : {0, 1, 7, 128}) {
-    auto c = make_chan<int>(capacity);
+    auto c = make_chan<element>(capacity);
     std::array<std::vector<int>, consumers> got;
     {
       crew consuming(kind());
@@ -116,7 +117,7 @@ TEST_P(ChanSemantics, ElementsArriveOnceAndInOrder) {
 
 TEST_P(ChanSemantics, WaitingReceiversAreServedInOrder) {
   constexpr int parties = 6;
-  auto c = make_chan<int>();
+  auto c = make_chan<element>();
   std::array<int, parties> got{};
   crew party(kind());
   for (int i = 0; i < parties; ++i) {
@@ -131,7 +132,7 @@ TEST_P(ChanSemantics, WaitingReceiversAreServedInOrder) {
 TEST_P(ChanSemantics, WaitingSendersAreServedInOrder) {
   constexpr int parties = 6;
   for (const int capacity : {0, 2}) {
-    auto c = make_chan<int>(capacity);
+    auto c = make_chan<element>(capacity);
     crew party(kind());
     for (int i = 0; i < parties; ++i) {
       party.start([=] { c.send(int{i}); });
@@ -146,7 +147,7 @@ TEST_P(ChanSemantics, WaitingSendersAreServedInOrder) {
 
 TEST_P(ChanSemantics, CloseWakesAllReceivers) {
   constexpr int parties = 8;
-  auto c = make_chan<int>(4);
+  auto c = make_chan<element>(4);
   int before_close = 0;
   crew party(kind());
   for (int i = 0; i < parties; ++i) {
@@ -163,7 +164,7 @@ TEST_P(ChanSemantics, CloseWakesAllReceivers) {
 TEST_P(ChanSemantics, CloseMakesAllSendersThrow) {
   constexpr int parties = 8;
   for (const int capacity : {0, 3}) {
-    auto c = make_chan<int>(capacity);
+    auto c = make_chan<element>(capacity);
     for (int i = 0; i < capacity; ++i) c.send(int{i});
     crew party(kind());
     for (int i = 0; i < parties; ++i) {
@@ -181,7 +182,7 @@ TEST_P(ChanSemantics, CloseMakesAllSendersThrow) {
 TEST_P(ChanSemantics, CloseRacingWithSendsLosesNothing) {
   constexpr int parties = 4;
   for (int round = 0; round < 100; ++round) {
-    auto c = make_chan<int>(round % 3);
+    auto c = make_chan<element>(round % 3);
     detail::atomic<int> sent;
     int received = 0;
     {
@@ -212,7 +213,7 @@ TEST_P(ChanSemantics, TimeoutsLoseNothing) {
   constexpr int parties = 3;
   constexpr int tries = 1000;
   for (const int capacity : {0, 1}) {
-    auto c = make_chan<int>(capacity);
+    auto c = make_chan<element>(capacity);
     detail::atomic<int> sent;
     detail::atomic<int> received;
     {
@@ -245,7 +246,7 @@ TEST_P(ChanSemantics, TimeoutsLoseNothing) {
 
 // try_recv's look without the lock sees what happened before it.
 TEST_P(ChanSemantics, TryReceiveSeesWhatHappenedBefore) {
-  auto data = make_chan<int>(1);
+  auto data = make_chan<element>(1);
   detail::atomic<int> flag;
   crew party(kind());
   party.start([&] {

@@ -11,6 +11,7 @@
 #include <gort/time.hpp>
 #include <gort/wait_group.hpp>
 
+#include "support/element.hpp"
 #include "support/run.hpp"
 
 namespace gort {
@@ -18,6 +19,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using clock = std::chrono::steady_clock;
+using test::element;
 using test::with_procs;
 
 TEST(context, background_is_never_done) {
@@ -32,8 +34,8 @@ TEST(context, cancel_reaches_the_whole_subtree_and_nothing_else) {
   run([] {
     auto [root, cancel_root] = with_cancel(background());
     auto [left, cancel_left] = with_cancel(root);
-    static const context_key<int> key;
-    const context leaf = with_value(left, key, 5);
+    static const context_key<element> key;
+    const context leaf = with_value(left, key, element(5));
     auto [deep, cancel_deep] = with_cancel(leaf);
     auto [right, cancel_right] = with_cancel(root);
     cancel_left();
@@ -99,9 +101,9 @@ TEST(context, deadlines) {
 
 TEST(context, values_are_found_by_key_and_type) {
   static const context_key<std::string> name;
-  static const context_key<int> number;
+  static const context_key<element> number;
   const context a = with_value(background(), name, std::string("a"));
-  const context b = with_value(a, number, 7);
+  const context b = with_value(a, number, element(7));
   const context c = with_value(b, name, std::string("c"));
   EXPECT_EQ(*c.value(name), "c");
   EXPECT_EQ(*c.value(number), 7);
@@ -110,8 +112,8 @@ TEST(context, values_are_found_by_key_and_type) {
 }
 
 TEST(context, without_cancel_keeps_the_values_only) {
-  static const context_key<int> number;
-  auto [parent, cancel] = with_cancel(with_value(background(), number, 3));
+  static const context_key<element> number;
+  auto [parent, cancel] = with_cancel(with_value(background(), number, element(3)));
   const context kept = without_cancel(parent);
   cancel();
   EXPECT_FALSE(kept.err());
@@ -121,7 +123,7 @@ TEST(context, without_cancel_keeps_the_values_only) {
 TEST(context, after_func_runs_once_unless_stopped) {
   run([] {
     auto [ctx, cancel] = with_cancel(background());
-    auto ran = make_chan<int>(4);
+    auto ran = make_chan<element>(4);
     auto stop_first = after_func(ctx, [ran] { ran.send(1); });
     auto stop_second = after_func(ctx, [ran] { ran.send(2); });
     EXPECT_TRUE(stop_first());
@@ -177,7 +179,7 @@ TEST(sleep, takes_at_least_its_time_from_goroutines_and_threads) {
     go([] {});
   }).join();
   run([&] {
-    auto done = make_chan<int>();
+    auto done = make_chan<element>();
     std::thread other([&, done] {
       check();
       done.close();
@@ -234,7 +236,7 @@ TEST(timer, after_and_after_func) {
   run([] {
     const auto before = clock::now();
     EXPECT_GE(*after(1ms).recv() - before, 1ms);
-    auto fired = make_chan<int>(2);
+    auto fired = make_chan<element>(2);
     const timer t = after_func(1ms, [fired] { fired.send(1); });
     EXPECT_EQ(fired.recv(), 1);
     t.reset(1ms);
@@ -242,7 +244,7 @@ TEST(timer, after_and_after_func) {
     const timer stopped = after_func(1h, [] { FAIL(); });
     EXPECT_TRUE(stopped.stop());
     std::size_t chosen =
-        select(after(1ms).on_recv([](auto) {}), make_chan<int>().on_recv([](auto) {}));
+        select(after(1ms).on_recv([](auto) {}), make_chan<element>().on_recv([](auto) {}));
     EXPECT_EQ(chosen, 0u);
   });
 }

@@ -13,12 +13,14 @@
 #include <gort/sync.hpp>
 #include <gort/time.hpp>
 
+#include "support/element.hpp"
 #include "support/run.hpp"
 
 namespace gort {
 namespace {
 
 using namespace std::chrono_literals;
+using test::element;
 using test::with_procs;
 
 // "If Done is not yet closed, Err returns nil. If Done is closed, Err returns a non-nil error."
@@ -77,10 +79,10 @@ TEST(context, cancel_returns_when_it_is_done) {
 constexpr int deep = 100'000;
 
 context nest(context under, int levels, std::vector<cancel_function>* keep) {
-  static const context_key<int> key;
+  static const context_key<element> key;
   for (int i = 0; i < levels; ++i) {
     if (keep == nullptr) {
-      under = with_value(under, key, i);
+      under = with_value(under, key, element(i));
       continue;
     }
     auto made = i % 3 == 0 ? with_timeout(under, 1h) : with_cancel(under);

@@ -22,10 +22,13 @@
 #include <gort/sync.hpp>
 #include <gort/time.hpp>
 
+#include "support/element.hpp"
 #include "support/run.hpp"
 
 namespace gort {
 namespace {
+
+using test::element;
 
 using namespace std::chrono_literals;
 
@@ -120,7 +123,7 @@ TEST(exec, waiting_blocks_only_the_goroutine) {
       });
     }
     while (waiting.load(std::memory_order_relaxed) != 20) gort::sleep(1ms);
-    auto c = make_chan<int>();
+    auto c = make_chan<element>();
     for (int i = 0; i < 100; ++i) {
       go([c] { c.send(1); });
       c.recv();

@@ -26,10 +26,13 @@
 
 #include "base/sanitizer.hpp"
 #include "sched/gmp/g.hpp"
+#include "support/element.hpp"
 #include "support/run.hpp"
 
 namespace gort {
 namespace {
+
+using test::element;
 
 using namespace std::chrono_literals;
 
@@ -56,7 +59,7 @@ TEST(lock_os_thread, stays_on_its_thread_and_alone_there) {
       std::atomic<bool> stop{false};
       std::atomic<int> intruders{0};
       wait_group all;
-      auto ping = make_chan<int>(), pong = make_chan<int>();
+      auto ping = make_chan<element>(), pong = make_chan<element>();
       all.go([&] {
         runtime::lock_os_thread();
         const int mine = thread_id();
@@ -146,7 +149,7 @@ TEST(lock_os_thread, unlock_without_lock_and_overflow_throw) {
 
 // The thread has left the scheduler by then, and is as good as any other.
 struct says_when_destroyed {
-  chan<int> to;
+  chan<element> to;
   ~says_when_destroyed() { to.send(thread_id()); }
 };
 thread_local std::unique_ptr<says_when_destroyed> of_thread;
@@ -155,7 +158,7 @@ TEST(lock_os_thread, a_goroutine_that_ends_locked_takes_its_thread_along) {
   for (int procs : {1, 2}) {
     test::with_procs(procs, [] {
       constexpr int count = 20;
-      auto destroyed = make_chan<int>();
+      auto destroyed = make_chan<element>();
       std::vector<int> ids(count);
       wait_group all;
       for (int i = 0; i < count; ++i) {
@@ -180,7 +183,7 @@ TEST(lock_os_thread, a_goroutine_that_ends_locked_takes_its_thread_along) {
       // Nothing is left of them, and what they made room for goes on.
       constexpr std::uint64_t bound = 9;  // three busy or watching, and GOMAXPROCS + 2 asleep
       EXPECT_TRUE(becomes_true([] { return debug::read_scheduler_counts().threads <= bound; }));
-      auto c = make_chan<int>();
+      auto c = make_chan<element>();
       go([c] { c.send(1); });
       EXPECT_EQ(c.recv(), 1);
     });
@@ -218,7 +221,7 @@ TEST(lock_os_thread, the_world_stops_and_changes_while_locked_ones_wait) {
   test::with_procs(3, [] {
     constexpr int count = 6;
     wait_group all;
-    auto gate = make_chan<int>();
+    auto gate = make_chan<element>();
     std::atomic<bool> stop{false};
     for (int i = 0; i < count; ++i) {
       all.go([&] {
@@ -270,7 +273,7 @@ class locked_crowd {
 // None of the two comes to an end if those in the queue of the only P always go first.
 TEST(lock_os_thread, they_do_not_starve_what_others_have_readied) {
   test::with_procs(1, [] {
-    auto numbers = make_chan<int>();
+    auto numbers = make_chan<element>();
     std::thread plain;
     {
       const locked_crowd busy;
@@ -298,7 +301,7 @@ TEST(lock_os_thread, preempted_in_place_and_readied_from_plain_threads) {
   test::with_procs(1, [] {
     std::atomic<bool> stop{false};
     wait_group all;
-    auto numbers = make_chan<int>(4);
+    auto numbers = make_chan<element>(4);
     for (int i = 0; i < 3; ++i) {
       all.go([&] {
         runtime::lock_os_thread();
@@ -331,7 +334,7 @@ TEST(lock_os_thread, main_goroutine_of_a_locked_thread_runs_on_it) {
     for (int round = 0; round < 3; ++round) {
       run([&] {
         EXPECT_EQ(thread_id(), mine);
-        auto c = make_chan<int>();
+        auto c = make_chan<element>();
         for (int i = 0; i < 100; ++i) {
           go([&, c] {
             EXPECT_NE(thread_id(), mine);

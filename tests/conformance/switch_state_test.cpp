@@ -9,10 +9,13 @@
 
 #include <gtest/gtest.h>
 
+#include "support/element.hpp"
 #include "support/run.hpp"
 
 namespace gort {
 namespace {
+
+using test::element;
 
 using test::gathering;
 using test::with_procs;
@@ -40,7 +43,7 @@ void in_many(F body) {
 // Gives every other goroutine a turn, through the run queue and through a channel.
 void switch_away() {
   runtime::gosched();
-  auto c = make_chan<int>();
+  auto c = make_chan<element>();
   go([c] { c.send(1); });
   c.recv();
 }

@@ -14,6 +14,7 @@
 #include <gort/sync.hpp>
 #include <gort/time.hpp>
 
+#include "support/element.hpp"
 #include "support/parked.hpp"
 #include "support/parties.hpp"
 
@@ -21,6 +22,7 @@ namespace gort {
 namespace {
 
 using namespace std::chrono_literals;
+using test::element;
 using test::in_all;
 using test::message_of;
 using test::with_procs;
@@ -73,7 +75,7 @@ TEST(semaphore, is_first_come_first_served) {
   with_procs(1, [] {
     semaphore units(3);
     units.acquire(2);
-    auto order = make_chan<int>(4);
+    auto order = make_chan<element>(4);
     const test::arrivals since;
     go([&, order] {
       units.acquire(3);
@@ -92,7 +94,7 @@ TEST(semaphore, cancellation_leaves_the_queue_in_order) {
     semaphore units(2);
     units.acquire(2);
     auto [ctx, cancel] = with_cancel(background());
-    auto results = make_chan<int>(4);
+    auto results = make_chan<element>(4);
     const test::arrivals since;
     go([&, ctx = ctx, results] { results.send(units.acquire(ctx, 2) ? 1 : -1); });
     since.wait_for(1, test::wait_reason::semacquire);
@@ -189,7 +191,7 @@ TEST(errgroup, limits_how_many_run) {
     }
     group.wait();
     group.set_limit(1);
-    auto gate = make_chan<int>();
+    auto gate = make_chan<element>();
     EXPECT_TRUE(group.try_go([gate] { gate.recv(); }));
     EXPECT_FALSE(group.try_go([] { FAIL(); }));
     EXPECT_EQ(message_of([&] { group.set_limit(2); }),
@@ -201,10 +203,10 @@ TEST(errgroup, limits_how_many_run) {
 
 TEST(single_flight, joins_calls_under_way) {
   with_procs(4, [] {
-    single_flight<int, int> flights;
+    single_flight<element, element> flights;
     detail::atomic<int> calls;
     wait_group all;
-    auto gate = make_chan<int>();
+    auto gate = make_chan<element>();
     const test::arrivals since;
     for (int i = 0; i < 10; ++i) {
       all.go([&, gate] {
@@ -220,7 +222,7 @@ TEST(single_flight, joins_calls_under_way) {
     gate.close();
     all.wait();
     EXPECT_EQ(calls.load_relaxed(), 1);
-    EXPECT_THROW(flights.call(8, []() -> int { throw std::runtime_error("x"); }),
+    EXPECT_THROW(flights.call(8, []() -> element { throw std::runtime_error("x"); }),
                  std::runtime_error);
     EXPECT_FALSE(flights.call(8, [] { return 1; }).shared);
   });
@@ -228,13 +230,13 @@ TEST(single_flight, joins_calls_under_way) {
 
 TEST(sync_pool, gives_back_what_was_put) {
   int made = 0;
-  sync_pool<int> pool([&] { return std::make_unique<int>(++made); });
+  sync_pool<element> pool([&] { return std::make_unique<element>(++made); });
   auto a = pool.get();
   EXPECT_EQ(*a, 1);
   pool.put(std::move(a));
   EXPECT_EQ(*pool.get(), 1);
   EXPECT_EQ(*pool.get(), 2);
-  for (int i = 0; i < 1000; ++i) pool.put(std::make_unique<int>(i));  // bounded
+  for (int i = 0; i < 1000; ++i) pool.put(std::make_unique<element>(i));  // bounded
   pool.trim();
   EXPECT_EQ(*pool.get(), 3);
   pool.put(nullptr);

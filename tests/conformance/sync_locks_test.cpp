@@ -16,6 +16,7 @@
 #include <gort/sync.hpp>
 #include <gort/time.hpp>
 
+#include "support/element.hpp"
 #include "support/parked.hpp"
 #include "support/parties.hpp"
 
@@ -23,6 +24,7 @@ namespace gort {
 namespace {
 
 using namespace std::chrono_literals;
+using test::element;
 using test::in_all;
 using test::message_of;
 using test::with_procs;
@@ -139,7 +141,7 @@ TEST(rw_mutex, a_waiting_writer_blocks_new_readers_and_readers_get_their_turn) {
   with_procs(1, [] {
     rw_mutex m;
     m.lock_shared();
-    auto order = make_chan<int>(4);
+    auto order = make_chan<element>(4);
     go([&, order] {
       m.lock();
       order.send(1);
@@ -287,7 +289,7 @@ TEST(cond, signal_wakes_one_and_broadcast_all) {
 
 // Its unlock() waits for something else, and whoever signals comes meanwhile.
 struct lock_that_parks {
-  chan<int> handed_back = make_chan<int>();
+  chan<element> handed_back = make_chan<element>();
   std::atomic<int> received{0};
   void lock() noexcept {}
   void unlock() {

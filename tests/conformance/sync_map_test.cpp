@@ -9,16 +9,18 @@
 
 #include <gort/sync.hpp>
 
+#include "support/element.hpp"
 #include "support/parties.hpp"
 
 namespace gort {
 namespace {
 
+using test::element;
 using test::in_all;
 using test::message_of;
 
 TEST(map, loads_what_was_stored) {
-  gort::map<std::string, int> m;
+  gort::map<std::string, element> m;
   EXPECT_FALSE(m.load("a"));
   m.store("a", 1);
   EXPECT_EQ(m.load("a"), 1);
@@ -72,7 +74,7 @@ TEST(map, destroys_nothing_under_its_lock) {
 }
 
 TEST(map, range_holds_no_lock) {
-  gort::map<int, int> m;
+  gort::map<element, element> m;
   for (int i = 0; i < 100; ++i) m.store(i, i);
   std::set<int> seen;
   m.range([&](int key, int) {
@@ -87,19 +89,19 @@ TEST(map, range_holds_no_lock) {
 }
 
 TEST(map, counts_by_compare_and_swap) {
-  gort::map<int, long> m;
+  gort::map<element, element> m;
   for (int i = 0; i < 4; ++i) m.store(i, 0);
   in_all(4, [&](int i) {
     for (int k = 0; k < 500; ++k) {
       const int key = (i + k) % 4;
       for (;;) {
-        const long before = *m.load(key);
+        const int before = *m.load(key);
         if (m.compare_and_swap(key, before, before + 1)) break;
       }
     }
   });
   long sum = 0;
-  m.range([&](int, long n) { sum += n; });
+  m.range([&](int, int n) { sum += n; });
   EXPECT_EQ(sum, 3 * 8 * 500);
 }
 
@@ -114,9 +116,9 @@ TEST(once_value, makes_one_value) {
   int calls = 0;
   auto f = once_value([&] {
     ++calls;
-    return std::make_unique<int>(7);
+    return std::make_unique<element>(7);
   });
-  const std::unique_ptr<int>& first = f();
+  const std::unique_ptr<element>& first = f();
   EXPECT_EQ(*first, 7);
   EXPECT_EQ(&f(), &first);
   auto copy = f;
@@ -126,7 +128,7 @@ TEST(once_value, makes_one_value) {
 
 TEST(once_value, throws_the_same_each_time) {
   int calls = 0;
-  auto f = once_value([&]() -> int {
+  auto f = once_value([&]() -> element {
     ++calls;
     throw std::runtime_error("no");
   });

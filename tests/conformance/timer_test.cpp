@@ -13,6 +13,7 @@
 #include <gort/sync.hpp>
 #include <gort/time.hpp>
 
+#include "support/element.hpp"
 #include "support/run.hpp"
 
 namespace gort {
@@ -20,6 +21,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using clock = std::chrono::steady_clock;
+using test::element;
 using test::with_procs;
 
 TEST(timer, what_nobody_has_received_is_taken_back) {
@@ -99,8 +101,8 @@ TEST(timer, a_function_is_copied_in_the_goroutine_that_calls_it) {
 
 TEST(timer, a_function_that_cannot_be_copied_is_called_itself) {
   run([] {
-    auto got = make_chan<int>(1);
-    const timer t = after_func(1ms, [p = std::make_unique<int>(5), got] { got.send(*p); });
+    auto got = make_chan<element>(1);
+    const timer t = after_func(1ms, [p = std::make_unique<element>(5), got] { got.send(*p); });
     EXPECT_EQ(got.recv(), 5);
   });
 }
@@ -196,15 +198,15 @@ TEST(durations, negative_and_before_the_epoch) {
       m.lock();
       EXPECT_FALSE(m.try_lock_until(when));
       m.unlock();
-      auto c = make_chan<int>();
+      auto c = make_chan<element>();
       EXPECT_FALSE(c.recv_until(when).ready);
       EXPECT_FALSE(c.send_until(1, when));
-      EXPECT_FALSE(chan<int>().recv_until(when).ready);
+      EXPECT_FALSE(chan<element>().recv_until(when).ready);
       auto [ctx, cancel] = with_deadline(background(), when);
       EXPECT_EQ(ctx.err(), context_error::deadline_exceeded);
     }
     using far_clock = std::chrono::system_clock;
-    auto c = make_chan<int>();
+    auto c = make_chan<element>();
     EXPECT_FALSE(c.recv_until(far_clock::time_point::min()).ready);
     EXPECT_FALSE(c.recv_until(std::chrono::sys_time<std::chrono::hours>::min()).ready);
     EXPECT_FALSE(c.recv_until(far_clock::from_time_t(-1)).ready);
@@ -230,7 +232,7 @@ void expect_waits(Wait wait, End end) {
 
 template <class Duration>
 void expect_lasts(Duration d) {
-  auto c = make_chan<int>();
+  auto c = make_chan<element>();
   expect_waits([&] { EXPECT_TRUE(c.recv_for(d)); }, [&] { c.send(1); });
   expect_waits([&] { EXPECT_TRUE(c.send_for(1, d)); }, [&] { c.recv(); });
   mutex m;
@@ -265,7 +267,7 @@ TEST(durations, enormous) {
     expect_lasts(std::chrono::duration<double>(1e300));
     expect_lasts(std::chrono::duration<double>(std::numeric_limits<double>::infinity()));
     for (const auto when : {clock::time_point::max(), clock::time_point::max() - 1ns}) {
-      auto c = make_chan<int>();
+      auto c = make_chan<element>();
       expect_waits([&] { EXPECT_TRUE(c.recv_until(when)); }, [&] { c.send(1); });
       mutex m;
       m.lock();
@@ -273,7 +275,7 @@ TEST(durations, enormous) {
       auto [ctx, cancel] = with_deadline(background(), when);
       EXPECT_FALSE(ctx.err());
     }
-    auto c = make_chan<int>();
+    auto c = make_chan<element>();
     constexpr auto hours_max = std::chrono::sys_time<std::chrono::hours>::max();
     expect_waits([&] { EXPECT_TRUE(c.recv_until(hours_max)); }, [&] { c.send(1); });
   });
@@ -283,7 +285,7 @@ TEST(durations, what_is_no_number_has_passed) {
   constexpr std::chrono::duration<double> nan(std::numeric_limits<double>::quiet_NaN());
   run([&] {
     gort::sleep(nan);
-    EXPECT_FALSE(make_chan<int>().recv_for(nan).ready);
+    EXPECT_FALSE(make_chan<element>().recv_for(nan).ready);
   });
 }
 

@@ -19,6 +19,8 @@
 #include <gort/go.hpp>
 #include <gort/runtime.hpp>
 
+#include "support/element.hpp"
+
 namespace gort::test {
 
 enum class who { goroutines, threads, mixed };
@@ -36,8 +38,9 @@ class crew {
       std::lock_guard guard(mutex_);
       ++running_;
     }
-    auto task = [this, f = std::move(f)] {
+    auto task = [this, f = std::move(f), n = started_, held = element(started_)] {
       f();
+      EXPECT_EQ(held, n);
       std::lock_guard guard(mutex_);
       if (--running_ == 0) done_.notify_all();
     };

@@ -20,7 +20,10 @@ void in_all(int n, F body) {
       std::vector<std::thread> threads;
       detail::atomic<int> threads_left{n};
       for (int i = 0; i < n; ++i) {
-        all.go([&, i] { body(i); });
+        all.go([&, i, held = element(i)] {
+          body(i);
+          EXPECT_EQ(held, i);
+        });
         threads.emplace_back([&, i] {
           body(n + i);
           threads_left.fetch_sub_release(1);

@@ -10,6 +10,8 @@
 #include <gort/go.hpp>
 #include <gort/runtime.hpp>
 
+#include "support/element.hpp"
+
 namespace gort::test {
 
 /// Runs f as the main goroutine with `procs` Ps, then puts the old number back.
@@ -17,7 +19,9 @@ template <class F>
 void with_procs(int procs, F f) {
   gort::run([&] {
     const int before = runtime::gomaxprocs(procs);
+    const element held(procs);
     f();
+    EXPECT_EQ(held, procs);
     runtime::gomaxprocs(before);
   });
 }

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "support/chan_support.hpp"
+#include "support/element.hpp"
 
 namespace {
 
@@ -24,7 +25,7 @@ TEST(SyncChan, HandlesAreCountedAndComparable) {
     EXPECT_EQ(a, b);
     EXPECT_NE(a, make_chan<std::shared_ptr<int>>(2));
     EXPECT_NE(a, chan<std::shared_ptr<int>>{});
-    EXPECT_EQ(chan<int>{}, chan<int>{});
+    EXPECT_EQ(chan<element>{}, chan<element>{});
     b.send(tracked);
     a.send(tracked);
     EXPECT_EQ(tracked.use_count(), 3);
@@ -39,7 +40,7 @@ TEST(SyncChan, HandlesAreCountedAndComparable) {
 }
 
 TEST(SyncChan, RingWrapsAndKeepsOrder) {
-  auto c = make_chan<int>(3);
+  auto c = make_chan<element>(3);
   int next = 0;
   for (int i = 0; i < 20; ++i) {
     while (c.try_send(int{next})) ++next;
@@ -51,7 +52,7 @@ TEST(SyncChan, RingWrapsAndKeepsOrder) {
 }
 
 TEST(SyncChan, NilChannel) {
-  chan<int> nil;
+  chan<element> nil;
   EXPECT_FALSE(nil);
   EXPECT_EQ(nil.len(), 0u);
   EXPECT_EQ(nil.cap(), 0u);
@@ -64,7 +65,7 @@ TEST(SyncChan, NilChannel) {
 }
 
 TEST(SyncChan, ClosedChannel) {
-  auto c = make_chan<int>(2);
+  auto c = make_chan<element>(2);
   c.send(1);
   c.send(2);
   c.close();
@@ -81,7 +82,7 @@ TEST(SyncChan, ClosedChannel) {
 }
 
 TEST(SyncChan, TryDistinguishesEmptyClosedAndValue) {
-  auto c = make_chan<int>(1);
+  auto c = make_chan<element>(1);
   EXPECT_FALSE(c.try_recv().ready);
   EXPECT_FALSE(c.try_recv().closed());
   EXPECT_THROW(*c.try_recv(), std::bad_optional_access);
@@ -90,20 +91,20 @@ TEST(SyncChan, TryDistinguishesEmptyClosedAndValue) {
   auto got = c.try_recv();
   EXPECT_TRUE(got && got.ready && !got.closed());
   EXPECT_EQ(*got, 0);
-  auto unbuffered = make_chan<int>();
+  auto unbuffered = make_chan<element>();
   EXPECT_FALSE(unbuffered.try_send(1));
   EXPECT_FALSE(unbuffered.try_recv().ready);
 }
 
 TEST(SyncChan, SizeOutOfRange) {
   const char* text = "makechan: size out of range";
-  EXPECT_EQ(what_of([] { make_chan<int>(-1); }), text);
+  EXPECT_EQ(what_of([] { make_chan<element>(-1); }), text);
   EXPECT_EQ(what_of([] { make_chan<char>(std::int64_t{1} << 32); }), text);
   struct big {
     char bytes[1 << 20];
   };
   EXPECT_EQ(what_of([] { make_chan<big>((std::int64_t{1} << 32) - 1); }), text);
-  EXPECT_EQ(what_of([] { make_chan<int>(INT64_MIN); }), text);
+  EXPECT_EQ(what_of([] { make_chan<element>(INT64_MIN); }), text);
 }
 
 TEST(SyncChan, AwkwardElementTypes) {
@@ -140,14 +141,14 @@ TEST(SyncChan, AwkwardElementTypes) {
   signal.send({});
   EXPECT_EQ(signal.recv(), unit{});
 
-  auto nested = make_chan<std::optional<int>>(1);
+  auto nested = make_chan<std::optional<element>>(1);
   nested.send(std::nullopt);
   auto got = nested.recv();
   ASSERT_TRUE(got.has_value());
   EXPECT_FALSE(got->has_value());
 
-  auto channels = make_chan<chan<int>>(1);
-  channels.send(make_chan<int>(4));
+  auto channels = make_chan<chan<element>>(1);
+  channels.send(make_chan<element>(4));
   EXPECT_EQ(channels.recv()->cap(), 4u);
 }
 
@@ -165,12 +166,12 @@ TEST(SyncChan, ElementsAreConstructedAndDestroyedInPairs) {
 }
 
 TEST(SyncChan, DirectionalViews) {
-  auto c = make_chan<int>(2);
-  chan<int>::sender in = c;
-  chan<int>::receiver out = c;
-  static_assert(std::is_convertible_v<chan<int>, chan<int>::sender>);
-  static_assert(!std::is_convertible_v<chan<int>::sender, chan<int>>);
-  static_assert(!std::is_convertible_v<chan<int>::sender, chan<int>::receiver>);
+  auto c = make_chan<element>(2);
+  chan<element>::sender in = c;
+  chan<element>::receiver out = c;
+  static_assert(std::is_convertible_v<chan<element>, chan<element>::sender>);
+  static_assert(!std::is_convertible_v<chan<element>::sender, chan<element>>);
+  static_assert(!std::is_convertible_v<chan<element>::sender, chan<element>::receiver>);
   EXPECT_EQ(in, c);
   EXPECT_EQ(out, c);
   c = {};
@@ -181,7 +182,7 @@ TEST(SyncChan, DirectionalViews) {
   int sum = 0;
   for (int v : out) sum += v;
   EXPECT_EQ(sum, 3);
-  EXPECT_FALSE(chan<int>::sender{});
+  EXPECT_FALSE(chan<element>::sender{});
 }
 
 TEST(SyncChan, FailedSendLeavesTheValue) {
@@ -214,7 +215,7 @@ TEST(SyncChan, CloseWhileASenderWaitsLeavesTheValue) {
 // ---------------------------------------------------------------------------------------- timed
 
 TEST(SyncChan, TimedOperationsTimeOut) {
-  auto c = make_chan<int>();
+  auto c = make_chan<element>();
   EXPECT_FALSE(c.recv_for(2ms).ready);
   EXPECT_FALSE(c.send_for(1, 2ms));
   EXPECT_FALSE(c.recv_for(-1s).ready);
@@ -229,7 +230,7 @@ TEST(SyncChan, TimedOperationsTimeOut) {
 }
 
 TEST(SyncChan, TimedOperationsThatArePossibleIgnoreTheTime) {
-  auto c = make_chan<int>(1);
+  auto c = make_chan<element>(1);
   EXPECT_TRUE(c.send_for(4, -1s));
   EXPECT_EQ(*c.recv_for(0s), 4);
   EXPECT_TRUE(c.send_until(5, std::chrono::steady_clock::time_point::max()));
@@ -239,7 +240,7 @@ TEST(SyncChan, TimedOperationsThatArePossibleIgnoreTheTime) {
 }
 
 TEST(SyncChan, TimedOperationsMeetTheirPeers) {
-  auto c = make_chan<int>();
+  auto c = make_chan<element>();
   crew party(who::goroutines);
   party.start([c] { EXPECT_TRUE(c.send_for(8, std::chrono::hours::max())); });
   EXPECT_EQ(*c.recv_for(long_time), 8);

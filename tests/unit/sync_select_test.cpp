@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "support/chan_support.hpp"
+#include "support/element.hpp"
 #include "support/run.hpp"
 
 namespace {
@@ -14,11 +15,11 @@ using namespace gort;
 using namespace gort::test;
 
 TEST(SyncSelect, ReturnsTheIndexAndPassesTheValue) {
-  auto a = make_chan<int>(1);
+  auto a = make_chan<element>(1);
   auto b = make_chan<std::unique_ptr<int>>(1);
   b.send(std::make_unique<int>(5));
   int got = 0;
-  EXPECT_EQ(select(a.on_recv([](std::optional<int>) { FAIL(); }),
+  EXPECT_EQ(select(a.on_recv([](std::optional<element>) { FAIL(); }),
                    b.on_recv([&](std::optional<std::unique_ptr<int>> v) { got = *v.value(); })),
             1u);
   EXPECT_EQ(got, 5);
@@ -29,8 +30,8 @@ TEST(SyncSelect, ReturnsTheIndexAndPassesTheValue) {
 }
 
 TEST(SyncSelect, OtherwiseOnlyIfNothingIsReady) {
-  auto a = make_chan<int>(1);
-  auto b = make_chan<int>(1);
+  auto a = make_chan<element>(1);
+  auto b = make_chan<element>(1);
   int defaults = 0;
   auto count = [&] { ++defaults; };
   EXPECT_EQ(select(otherwise(count), a.on_recv(), b.on_recv()), 0u);
@@ -46,8 +47,8 @@ TEST(SyncSelect, OtherwiseOnlyIfNothingIsReady) {
 }
 
 TEST(SyncSelect, NilIsNeverReady) {
-  chan<int> nil;
-  auto a = make_chan<int>(1);
+  chan<element> nil;
+  auto a = make_chan<element>(1);
   EXPECT_EQ(select(nil.on_recv(), nil.on_send(1), otherwise()), 2u);
   a.send(1);
   EXPECT_EQ(select(nil.on_recv(), a.on_recv(), nil.on_send(1)), 1u);
@@ -60,17 +61,17 @@ TEST(SyncSelect, NilIsNeverReady) {
 }
 
 TEST(SyncSelect, ClosedChannels) {
-  auto a = make_chan<int>(1);
-  auto full = make_chan<int>();
+  auto a = make_chan<element>(1);
+  auto full = make_chan<element>();
   a.close();
   bool empty = false;
-  select(a.on_recv([&](std::optional<int> v) { empty = !v; }), full.on_send(1));
+  select(a.on_recv([&](std::optional<element> v) { empty = !v; }), full.on_send(1));
   EXPECT_TRUE(empty);
   EXPECT_EQ(what_of([&] { select(a.on_send(1), full.on_recv()); }), "send on closed channel");
   EXPECT_EQ(what_of([&] { select(a.on_send(1), otherwise()); }), "send on closed channel");
 
   // The same, parked.
-  auto b = make_chan<int>();
+  auto b = make_chan<element>();
   crew party(who::mixed);
   party.start([=] {
     EXPECT_EQ(what_of([&] { select(b.on_send(1), full.on_recv()); }), "send on closed channel");
@@ -78,12 +79,12 @@ TEST(SyncSelect, ClosedChannels) {
   await_senders(b, 1);
   b.close();
   party.join();
-  auto d = make_chan<int>();
+  auto d = make_chan<element>();
   for (int i = 0; i < 2; ++i) {
     party.start([=] {
       bool was_empty = false;
-      EXPECT_EQ(select(full.on_recv(), d.on_recv([&](std::optional<int> v) { was_empty = !v; })),
-                1u);
+      EXPECT_EQ(
+          select(full.on_recv(), d.on_recv([&](std::optional<element> v) { was_empty = !v; })), 1u);
       EXPECT_TRUE(was_empty);
     });
   }
@@ -94,7 +95,7 @@ TEST(SyncSelect, ClosedChannels) {
 }
 
 TEST(SyncSelect, OneChannelSeveralTimes) {
-  auto a = make_chan<int>();
+  auto a = make_chan<element>();
   crew party(who::mixed);
   for (int i = 0; i < 2; ++i)
     party.start([=] { EXPECT_LT(select(a.on_recv(), a.on_recv(), a.on_recv()), 3u); });
@@ -106,7 +107,7 @@ TEST(SyncSelect, OneChannelSeveralTimes) {
 }
 
 TEST(SyncSelect, DoesNotMeetItself) {
-  auto a = make_chan<int>();
+  auto a = make_chan<element>();
   EXPECT_EQ(select(a.on_send(1), a.on_recv(), otherwise()), 2u);
   crew party(who::goroutines);
   int chosen[2] = {};
@@ -118,12 +119,12 @@ TEST(SyncSelect, DoesNotMeetItself) {
 }
 
 TEST(SyncSelect, CallbacksMayBlockUseTheChannelAndThrow) {
-  auto a = make_chan<int>(1);
+  auto a = make_chan<element>(1);
   a.send(1);
   int second = 0;
-  select(a.on_recv([&](std::optional<int> v) {
+  select(a.on_recv([&](std::optional<element> v) {
     a.send(*v + 1);
-    select(a.on_recv([&](std::optional<int> w) { second = w.value(); }));
+    select(a.on_recv([&](std::optional<element> w) { second = w.value(); }));
     runtime::gosched();
   }));
   EXPECT_EQ(second, 2);
@@ -136,7 +137,7 @@ TEST(SyncSelect, CallbacksMayBlockUseTheChannelAndThrow) {
 TEST(SyncSelect, UnchosenSendKeepsNothingBack) {
   auto tracked = std::make_shared<int>(1);
   auto a = make_chan<std::shared_ptr<int>>();
-  auto b = make_chan<int>(1);
+  auto b = make_chan<element>(1);
   b.send(1);
   select(a.on_send(tracked), b.on_recv());
   EXPECT_EQ(tracked.use_count(), 1);
@@ -172,9 +173,9 @@ TEST(SyncSelect, ThrowingMoves) {
 }
 
 TEST(SyncSelect, Dynamic) {
-  std::vector<chan<int>> all;
-  for (int i = 0; i < 100; ++i) all.push_back(make_chan<int>(1));
-  std::vector<std::optional<int>> into(all.size());
+  std::vector<chan<element>> all;
+  for (int i = 0; i < 100; ++i) all.push_back(make_chan<element>(1));
+  std::vector<std::optional<element>> into(all.size());
   std::vector<select_case> cases;
   for (std::size_t i = 0; i < all.size(); ++i) cases.push_back(select_case::recv(all[i], into[i]));
   EXPECT_EQ(select_dynamic(cases, true), cases.size());
@@ -186,7 +187,7 @@ TEST(SyncSelect, Dynamic) {
   party.start([c = all[20]] { c.send(4); });
   EXPECT_EQ(select_dynamic(cases), 20u);
   EXPECT_EQ(into[20], 4);
-  int value = 6;
+  element value = 6;
   select_case one[] = {select_case::send(all[5], value)};
   EXPECT_EQ(select_dynamic(one), 0u);
   EXPECT_EQ(all[5].recv(), 6);
@@ -194,14 +195,14 @@ TEST(SyncSelect, Dynamic) {
 }
 
 template <std::size_t... I>
-std::size_t select_all(std::vector<chan<int>>& c, std::index_sequence<I...>) {
+std::size_t select_all(std::vector<chan<element>>& c, std::index_sequence<I...>) {
   return select(c[I].on_recv()...);
 }
 
 TEST(SyncSelect, MoreCasesThanBitsInAWord) {
   constexpr std::size_t many = 70;
-  std::vector<chan<int>> all;
-  for (std::size_t i = 0; i < many; ++i) all.push_back(make_chan<int>(1));
+  std::vector<chan<element>> all;
+  for (std::size_t i = 0; i < many; ++i) all.push_back(make_chan<element>(1));
   all[68].send(1);
   EXPECT_EQ(select_all(all, std::make_index_sequence<many>{}), 68u);
 }
@@ -221,12 +222,12 @@ constexpr int fairness_rounds = 40000;
 constexpr double chi_square_bound = 31;
 
 TEST(SyncSelect, ChoosesEvenlyAmongTheReady) {
-  std::array<chan<int>, 4> ready;
+  std::array<chan<element>, 4> ready;
   for (auto& c : ready) {
-    c = make_chan<int>(1);
+    c = make_chan<element>(1);
     c.close();
   }
-  auto never = make_chan<int>();
+  auto never = make_chan<element>();
   std::vector<int> counts(4);
   for (int i = 0; i < fairness_rounds; ++i) {
     // Gaps between the ready ones: a rotation would favor the case after a gap.
@@ -240,12 +241,12 @@ TEST(SyncSelect, ChoosesEvenlyAmongTheReady) {
 }
 
 TEST(SyncSelect, DynamicChoosesEvenlyAmongTheReady) {
-  std::array<chan<int>, 6> all;
-  for (auto& c : all) c = make_chan<int>();
+  std::array<chan<element>, 6> all;
+  for (auto& c : all) c = make_chan<element>();
   for (const std::size_t i : {0u, 1u, 3u, 5u}) all[i].close();
   std::vector<int> counts(4);
   for (int i = 0; i < fairness_rounds; ++i) {
-    std::optional<int> into;
+    std::optional<element> into;
     std::vector<select_case> cases;
     for (auto& c : all) cases.push_back(select_case::recv(c, into));
     const std::size_t place[] = {0, 1, 9, 2, 9, 3};
@@ -260,7 +261,7 @@ TEST(SyncSelect, CasesOfOneChannelThatWaitAreEven) {
   with_procs(1, [] {
     constexpr int n = 1000;
     constexpr int least = n / 4;  // 16 standard deviations away
-    auto c = make_chan<int>();
+    auto c = make_chan<element>();
     go([c] {
       for (int i = 0; i < n; ++i) select(c.on_send(0), c.on_send(1));
     });
@@ -273,7 +274,7 @@ TEST(SyncSelect, CasesOfOneChannelThatWaitAreEven) {
     EXPECT_LT(ones, n - least);
     int first = 0;
     go([c, &first] {
-      auto other = make_chan<int>();
+      auto other = make_chan<element>();
       for (int i = 0; i < n; ++i) select(other.on_recv(), c.on_recv([&] { ++first; }), c.on_recv());
       c.close();
     });
