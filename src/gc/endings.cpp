@@ -38,6 +38,7 @@
 #include "arch/thread_word.hpp"
 #include "gc/collector.hpp"
 #include "gc/pacer.hpp"
+#include "gc/poison.hpp"
 #include "gc/statistics.hpp"
 
 namespace gort::detail {
@@ -116,8 +117,12 @@ void destroy(std::uintptr_t slot) noexcept {
   // Acquire pairs with the release in set_ending().
   const ending_type* type = header.type.exchange_acq_rel(nullptr);
   if (type == nullptr) return;
-  type->destroy(reinterpret_cast<void*>(slot + type->header_bytes), header.count);
+  type->destroy(reinterpret_cast<void*>(slot + type->header_bytes), header.objects());
   header.note_ended(*type);  // not before: it may use itself
+  if constexpr (freed_slots_are_told) {
+    const place at = find(slot);
+    if (at) tell_of_slot_freed(slot + type->header_bytes, at.in->slot_bytes - type->header_bytes);
+  }
 }
 
 void run_endings() {
@@ -172,7 +177,9 @@ void find_destructors(end_book& all) {
     if (each.kind != kind::ending) return;
     for_each_dead(each, cycle, [&all](std::uintptr_t slot) {
       // Acquire pairs with the release in set_ending(): the objects are there.
-      if (reinterpret_cast<object_header*>(slot)->type.load_acquire() == nullptr) return;
+      auto& header = *reinterpret_cast<object_header*>(slot);
+      if (header.type.load_acquire() == nullptr) return;
+      header.note_due();
       all.due.push_back({hidden_slot(slot), {}});
       statistics::add(counted.destructors_queued, 1);
     });

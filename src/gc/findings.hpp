@@ -10,8 +10,9 @@ namespace gort::managed {
 struct ending_type;
 
 /// A destructor or finalizer uses an object of that type, at that address, which has been
-/// destroyed. Ends the process.
-[[noreturn]] void report_use_of_destroyed(const ending_type& type, std::uintptr_t object) noexcept;
+/// destroyed, or is about to be. Ends the process.
+[[noreturn]] void report_use_of_destroyed(const ending_type& type, std::uintptr_t object,
+                                          bool is_due) noexcept;
 
 /// Of a pointer to an object that nothing else leads to.
 struct hidden_pointer {

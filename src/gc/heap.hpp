@@ -92,9 +92,18 @@ static_assert(sizeof(span) == 256);
 /// At the beginning of the slots of kind `ending`, before the object. Zero in a slot that has none.
 struct object_header {
   detail::atomic<const ending_type*> type;  // null: not constructed, or ended
-  std::size_t count = 0;                    // of objects; after their end, what they were
+  std::size_t count = 0;  // of objects, and due_bit; after their end, what they were
   static constexpr std::size_t bytes = 16;
-  static constexpr std::size_t ended_bit = std::size_t{1} << 63;  // no count has it, no address
+  // No count has them, no address.
+  static constexpr std::size_t ended_bit = std::size_t{1} << 63, due_bit = std::size_t{1} << 62;
+
+  std::size_t objects() const noexcept { return count & ~due_bit; }
+  /// By the collector, of what is dead; who runs destructors is told of it under a lock.
+  void note_due() noexcept { count |= due_bit; }
+  /// Their destructor is to be run, and has not begun. For who runs destructors, between two.
+  const ending_type* due_as() const noexcept {
+    return (count & (due_bit | ended_bit)) == due_bit ? type.load_relaxed() : nullptr;
+  }
 
   /// By who has ended them; what they were is for who uses one nevertheless, on its goroutine.
   void note_ended(const ending_type& as) noexcept {

@@ -1,5 +1,10 @@
-// Whether an object that a destructor uses has been destroyed before: what dereferences ask in
-// builds with assertions (include/gort/detail/managed_check.hpp).
+// Whether an object that a destructor uses has been destroyed before, or will be, as it died
+// together with it: what dereferences ask in builds with assertions
+// (include/gort/detail/managed_check.hpp). So whether a program is right does not depend on the
+// order, in which there is nothing to rely on.
+//
+// What is due has all been found in one step, and that one is using it now was found before or in
+// the same step (what a destructor that is due reaches is not dead): so its header says so already.
 //
 // Only what has a destructor can have been destroyed, and its header says so. What points into a
 // header is one past the end of the array before it, and is no use.
@@ -18,8 +23,11 @@ void gc_check_use(std::uintptr_t address) noexcept {
   if (!in || in.in->kind != kind::ending) return;
   const std::uintptr_t slot = in.in->address_of(in.slot);
   if (address < slot + object_header::bytes) return;
-  const ending_type* type = reinterpret_cast<const object_header*>(slot)->ended_as();
-  if (type != nullptr) report_use_of_destroyed(*type, slot + type->header_bytes);
+  const auto& header = *reinterpret_cast<const object_header*>(slot);
+  if (const ending_type* type = header.ended_as(); type != nullptr)
+    report_use_of_destroyed(*type, slot + type->header_bytes, false);
+  if (const ending_type* type = header.due_as(); type != nullptr)
+    report_use_of_destroyed(*type, slot + type->header_bytes, true);
 }
 
 }  // namespace gort::detail

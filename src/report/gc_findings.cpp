@@ -102,11 +102,12 @@ void report_more_hidden_pointers(std::size_t count) noexcept {
   out << "gort: cgocheck: and " << static_cast<std::uint64_t>(count) << " more\n";
 }
 
-void report_use_of_destroyed(const ending_type& type, std::uintptr_t object) noexcept {
+void report_use_of_destroyed(const ending_type& type, std::uintptr_t object, bool is_due) noexcept {
   char text[1024] = {};
   {
     report::text_sink out({text, sizeof(text) - 1});
-    out << "gort: a destructor or finalizer uses a managed object that has been destroyed: ";
+    out << "gort: a destructor or finalizer uses a managed object that "
+        << (is_due ? "has died, too, and is about to be destroyed: " : "has been destroyed: ");
     print_type(out, type);
     out << " at ";
     out.hex(object)

@@ -1,5 +1,5 @@
 // What a gc::ptr's dereference asks in builds with assertions: whether the object has been
-// destroyed. It may have been where a destructor runs whose object died together with it
+// destroyed, or is about to be. It may where a destructor runs whose object died together with it
 // (docs/gc.md, "When an object dies"); so it is asked on that goroutine only.
 //
 // Translation units with and without may be mixed: the functions differ by an ABI tag.
@@ -30,7 +30,7 @@ namespace gort::detail {
 /// itself, so that it reads what is right, and others read what is not theirs. src/gc/endings.cpp
 extern atomic<const void*> gc_endings_run_on;
 
-/// Ends the process if this goroutine runs them and the object has been destroyed.
+/// Ends the process if this goroutine runs them and the object has been destroyed, or is due.
 void gc_check_use(std::uintptr_t at) noexcept;  // src/gc/use_check.cpp
 
 template <bool Checks, class T>

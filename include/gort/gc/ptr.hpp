@@ -98,7 +98,7 @@ class ptr {
   explicit operator bool() const noexcept { return word_.get() != 0; }
 
   /// In code with assertions (or GORT_GC_CHECKS=1; 0: without) these three end the process where a
-  /// destructor uses what has been destroyed: docs/gc.md, "When an object dies".
+  /// destructor uses what has died with its object: docs/gc.md, "When an object dies".
   GORT_GC_CHECKED T* operator->() const noexcept { return used(get()); }
   template <class U = T>
   requires(!std::is_void_v<U>) GORT_GC_CHECKED U& operator*() const noexcept {
