@@ -125,8 +125,29 @@ void destroy(std::uintptr_t slot) noexcept {
   }
 }
 
+// The goroutine is no longer who runs them.
+void give_up_endings_locked(end_book& all) noexcept {
+  detail::gc_endings_run_on.store_relaxed(nullptr);
+  all.runs = false;
+}
+
+// A finalizer or a cleanup may end its goroutine by goexit(): what is left is another one's.
+struct endings_left {
+  end_book& all;
+  bool none = false;
+  ~endings_left() {
+    if (none) return;
+    {
+      const std::lock_guard guard(all.lock);
+      give_up_endings_locked(all);
+    }
+    start_endings();
+  }
+};
+
 void run_endings() {
   end_book& all = the_book();
+  endings_left left{all};
   detail::gc_endings_run_on.store_relaxed(arch::load_current_g());
   for (;;) {
     detail::managed_word kept;  // [end-2]
@@ -134,8 +155,8 @@ void run_endings() {
     {
       const std::lock_guard guard(all.lock);
       if (all.due.empty()) {
-        detail::gc_endings_run_on.store_relaxed(nullptr);
-        all.runs = false;
+        give_up_endings_locked(all);
+        left.none = true;
         return;
       }
       kept.set(all.due.front().object.slot());
@@ -243,7 +264,12 @@ void start_endings() noexcept {
     if (all.due.empty() || all.runs) return;
     all.runs = true;
   }
-  gort::go({.stack = 0, .name = "gc endings"}, run_endings);
+  try {
+    gort::go({.stack = 0, .name = "gc endings"}, run_endings);
+  } catch (...) {  // no memory for it; the next cycle tries again
+    const std::lock_guard guard(all.lock);
+    all.runs = false;
+  }
 }
 
 void handle_of(std::uintptr_t object, std::uintptr_t* to) {
