@@ -31,7 +31,7 @@ function(gort_link_backtrace target)
   # Copies of the headers: their folder also holds gcc's intrinsics, which would shadow clang's.
   set(headers ${CMAKE_CURRENT_BINARY_DIR}/backtrace)
   file(COPY ${GORT_BACKTRACE_FILES} DESTINATION ${headers})
-  file(GLOB users CONFIGURE_DEPENDS src/report/*.cpp)
+  file(GLOB users CONFIGURE_DEPENDS src/report/*.cpp src/report/dwarf/*.cpp)
   if(users)
     set_source_files_properties(${users} PROPERTIES
       COMPILE_DEFINITIONS GORT_HAVE_LIBBACKTRACE=1 INCLUDE_DIRECTORIES ${headers})

@@ -56,18 +56,35 @@ symbol_table table_of(const link_map& object) noexcept {
 
 }  // namespace
 
-bool find_loaded(std::uintptr_t address, loaded_function& found) noexcept {
-  found = {};
 #ifdef DLFO_STRUCT_HAS_EH_DBASE
+
+namespace {
+
+const link_map* find_map(std::uintptr_t address, loaded_function& found) noexcept {
+  found = {};
   dl_find_object object{};
-  if (_dl_find_object(reinterpret_cast<void*>(address), &object) != 0) return false;
+  if (_dl_find_object(reinterpret_cast<void*>(address), &object) != 0) return nullptr;
   found.object = object.dlfo_map_start;
+  found.object_end = object.dlfo_map_end;
   const link_map& map = *object.dlfo_link_map;
+  found.bias = map.l_addr;
   if (map.l_name != nullptr && *map.l_name != 0) found.file = map.l_name;
-  const symbol_table table = table_of(map);
+  return &map;
+}
+
+}  // namespace
+
+bool find_loaded_object(std::uintptr_t address, loaded_function& found) noexcept {
+  return find_map(address, found) != nullptr;
+}
+
+bool find_loaded(std::uintptr_t address, loaded_function& found) noexcept {
+  const link_map* map = find_map(address, found);
+  if (map == nullptr) return false;
+  const symbol_table table = table_of(*map);
   for (std::size_t i = 0; i < table.count; ++i) {
     const ElfW(Sym)& each = table.symbols[i];
-    const auto begin = static_cast<std::uintptr_t>(map.l_addr + each.st_value);
+    const auto begin = static_cast<std::uintptr_t>(map->l_addr + each.st_value);
     if (each.st_shndx == SHN_UNDEF || ELF64_ST_TYPE(each.st_info) != STT_FUNC || address < begin ||
         address - begin >= each.st_size)
       continue;
@@ -76,7 +93,12 @@ bool find_loaded(std::uintptr_t address, loaded_function& found) noexcept {
     break;
   }
   return true;
+}
+
 #else
+
+bool find_loaded(std::uintptr_t address, loaded_function& found) noexcept {
+  found = {};
   Dl_info info{};
   if (dladdr(reinterpret_cast<void*>(address), &info) == 0) return false;
   found.object = info.dli_fbase;
@@ -84,8 +106,13 @@ bool find_loaded(std::uintptr_t address, loaded_function& found) noexcept {
   found.name = info.dli_sname;
   found.begin = reinterpret_cast<std::uintptr_t>(info.dli_saddr);
   return true;
-#endif
 }
+
+bool find_loaded_object(std::uintptr_t address, loaded_function& found) noexcept {
+  return find_loaded(address, found);
+}
+
+#endif
 
 const unsigned char* find_unwind_table(std::uintptr_t address) noexcept {
 #ifdef DLFO_STRUCT_HAS_EH_DBASE

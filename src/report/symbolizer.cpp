@@ -14,6 +14,7 @@
 #include "base/sanitizer.hpp"
 #include "os/loaded.hpp"
 #include "os/mappings.hpp"
+#include "report/dwarf/look_up.hpp"
 #include "report/names.hpp"
 
 namespace gort::report {
@@ -82,13 +83,21 @@ struct request {
   }
 };
 
-// The exported functions of shared objects; their path stands in for the file.
-void look_up_exported(request& r, std::uintptr_t pc) noexcept {
-  os::loaded_function found;
-  os::find_loaded(pc, found);
-  if (found.name != nullptr) r.offset = pc + 1 - found.begin;
-  r.symbol_name = found.name;
-  r.emit(found.name, found.file, 0);
+// Where the first reader has not found a line: with the second one, else the exported functions of
+// shared objects; their path stands in for the file.
+void look_up_again(request& r, std::uintptr_t pc) noexcept {
+  const char* path = nullptr;
+  if (r.symbol_name == nullptr) {
+    os::loaded_function found;
+    os::find_loaded(pc, found);
+    if (found.name != nullptr) r.offset = pc + 1 - found.begin;
+    r.symbol_name = found.name;
+    path = found.file;
+  }
+  const auto emit = [](const char* function, const char* file, int line, void* to) {
+    static_cast<request*>(to)->emit(function, file, line);
+  };
+  if (!dwarf::look_up(pc, emit, &r)) r.emit(r.symbol_name, path, 0);
 }
 
 #ifdef GORT_HAVE_LIBBACKTRACE
@@ -116,7 +125,7 @@ backtrace_state* state() noexcept {
 
 void look_up(request& r, std::uintptr_t pc) noexcept {
   const base::unseen_by_tsan look_away;  // libbacktrace publishes its tables by atomics of its own
-  if (state() == nullptr) return look_up_exported(r, pc);
+  if (state() == nullptr) return look_up_again(r, pc);
   backtrace_syminfo(
       state(), pc,
       [](void* data, std::uintptr_t at, const char* name, std::uintptr_t start, std::uintptr_t) {
@@ -135,11 +144,7 @@ void look_up(request& r, std::uintptr_t pc) noexcept {
         return 0;
       },
       ignore_error, &r);
-  if (r.count != 0) return;
-  if (r.symbol_name != nullptr)
-    r.emit(r.symbol_name, nullptr, 0);
-  else
-    look_up_exported(r, pc);
+  if (r.count == 0) look_up_again(r, pc);
 }
 
 const char* look_up_variable(std::uintptr_t address) noexcept {
@@ -166,7 +171,7 @@ void look_at_changes() noexcept {
 
 #else
 
-void look_up(request& r, std::uintptr_t pc) noexcept { look_up_exported(r, pc); }
+void look_up(request& r, std::uintptr_t pc) noexcept { look_up_again(r, pc); }
 const char* look_up_variable(std::uintptr_t) noexcept { return nullptr; }
 void look_at_changes() noexcept {}
 

@@ -1,0 +1,101 @@
+#include "report/dwarf/object.hpp"
+
+#include <cstring>
+
+namespace gort::report::dwarf {
+
+bool answer::find(const unit_content& in, std::uint64_t address) noexcept {
+  from = &in;
+  call_count = in.calls.find(in.of, address, calls);
+  return in.lines.find(address, innermost) && file() != nullptr;
+}
+
+bool answer::says_the_same(const answer& other) const noexcept {
+  return innermost.line == other.innermost.line && call_count == other.call_count &&
+         std::strcmp(file(), other.file()) == 0;
+}
+
+object::object(const os::loaded_function& loaded) noexcept : file_(loaded) {
+  const bytes info = file_.debug()[section::info];
+  if (!info.empty()) find_units(info);
+}
+
+object::~object() {
+  for (auto& each : contents_.all()) {
+    if (unit_content* content = each.load_acquire(); content != nullptr)  // of this thread's own
+      unmake(content);
+  }
+}
+
+void object::find_units(bytes info) noexcept {
+  constexpr std::size_t unit_bytes_min = 12;  // its header and an entry
+  const sections& debug = file_.debug();
+  const std::size_t units_max = info.size() / unit_bytes_min + 1;
+  const std::size_t listed_max =
+      debug[section::ranges].size() / 8 + debug[section::rnglists].size() / 2;
+  if (!units_.reserve(units_max) || !ranges_.reserve(units_max + listed_max)) return;
+  std::uint64_t at = 0;
+  while (at < info.size()) {
+    const unit each(debug, at);
+    if (each.end() <= at) break;
+    if (each.is_valid() && units_.push(at) && each.has_code()) {
+      each.each_range(each.code(), [&](std::uint64_t low, std::uint64_t high) {
+        ranges_.add(low, high, units_.size() - 1);
+      });
+    }
+    at = each.end();
+  }
+  units_.finish();
+  ranges_.finish();
+  contents_.reserve(units_.size());
+  for (std::size_t i = 0; i < units_.size(); ++i) contents_.push_new();
+}
+
+const unit_content* object::read(std::size_t number) noexcept {
+  if (number >= contents_.size()) return nullptr;
+  detail::atomic<unit_content*>& here = contents_[number];
+  // Acquire: pairs with the exchange below.
+  if (unit_content* known = here.load_acquire(); known != nullptr) return known;
+  auto* mine = make<unit_content>(unit(file_.debug(), units_[number]));
+  unit_content* expected = nullptr;
+  // Acquire-release: pairs with the loads here and above.
+  if (mine == nullptr || here.cas_acq_rel(expected, mine)) return mine;
+  unmake(mine);
+  return expected;
+}
+
+bool object::find(std::uint64_t address, answer& found) noexcept {
+  constexpr int claims_max = 4;  // to read a unit takes a millisecond
+  int claims = 0;
+  bool agreed = true;
+  ranges_.each_at(address, [&](std::uint64_t number) {
+    const unit_content* content = read(static_cast<std::size_t>(number));
+    if (content == nullptr) return true;
+    if (claims == 0) {
+      if (found.find(*content, address)) ++claims;
+      return true;
+    }
+    answer other;
+    if (!other.find(*content, address)) return true;
+    agreed = agreed && found.says_the_same(other);
+    return agreed && ++claims < claims_max;
+  });
+  return claims != 0 && agreed;
+}
+
+bool object::look_up(std::uint64_t address, reader f, void* argument) noexcept {
+  answer of;
+  if (!find(address, of)) return false;
+  const char* file = of.file();
+  std::uint32_t line = of.innermost.line;
+  if (of.call_count == 0) f(nullptr, file, static_cast<int>(line), argument);
+  for (std::size_t i = of.call_count; i != 0; --i) {
+    const functions::call& each = of.calls[i - 1];
+    f(name_of(file_.debug(), units_.all(), each.entry), file, static_cast<int>(line), argument);
+    file = of.from->lines.file(each.file);
+    line = each.line;
+  }
+  return true;
+}
+
+}  // namespace gort::report::dwarf

@@ -1,0 +1,73 @@
+// One loaded object: its units, what code they claim, and what they say of an address.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include <gort/detail/atomic.hpp>
+
+#include "os/loaded.hpp"
+#include "report/dwarf/functions.hpp"
+#include "report/dwarf/intervals.hpp"
+#include "report/dwarf/line_table.hpp"
+#include "report/dwarf/memory.hpp"
+#include "report/dwarf/object_file.hpp"
+#include "report/dwarf/unit.hpp"
+
+namespace gort::report::dwarf {
+
+struct unit_content {
+  explicit unit_content(const unit& unit_of) noexcept : of(unit_of) {
+    lines.read(of);
+    calls.read(of);
+  }
+  unit of;
+  line_table lines;
+  functions calls;
+};
+
+/// What an address is, as one unit has it.
+struct answer {
+  const unit_content* from = nullptr;
+  line_table::place innermost;
+  std::size_t call_count = 0;
+  functions::call calls[functions::calls_max];  // innermost last
+
+  /// False: the unit has no line of it.
+  bool find(const unit_content& in, std::uint64_t address) noexcept;
+  const char* file() const noexcept { return from->lines.file(innermost.file); }
+  bool says_the_same(const answer& other) const noexcept;
+};
+
+/// Calls f(function, file, line, argument) as look_up() does.
+using reader = void (*)(const char* function, const char* file, int line, void* argument);
+
+class object {
+ public:
+  /// Reads its file, and the list of its units.
+  explicit object(const os::loaded_function& loaded) noexcept;
+  /// What it has told is gone.
+  ~object();
+  object(const object&) = delete;
+  object& operator=(const object&) = delete;
+
+  bool is(const os::loaded_function& loaded) const noexcept { return file_.is(loaded); }
+
+  /// Of an address as the object counts. False, and no call: no unit knows a line, or they do not
+  /// agree.
+  bool look_up(std::uint64_t address, reader f, void* argument) noexcept;
+
+  object* next = nullptr;  // written before it is published
+
+ private:
+  void find_units(bytes info) noexcept;
+  bool find(std::uint64_t address, answer& found) noexcept;
+  const unit_content* read(std::size_t number) noexcept;
+
+  object_file file_;
+  table<std::uint64_t> units_;                     // where each begins
+  intervals ranges_;                               // their payload: a unit's number
+  table<detail::atomic<unit_content*>> contents_;  // published once [dwarf-3]
+};
+
+}  // namespace gort::report::dwarf

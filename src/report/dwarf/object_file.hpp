@@ -1,0 +1,76 @@
+// The debug information of one loaded object: in its own file, or in one of its own beside it.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "os/loaded.hpp"
+#include "os/mapped_file.hpp"
+#include "report/dwarf/cursor.hpp"
+
+namespace gort::report::dwarf {
+
+enum class section { info, abbrev, line, str, line_str, ranges, rnglists, addr, str_offsets };
+constexpr std::size_t section_count = 9;
+
+/// The sections of debug information that a file has.
+class sections {
+ public:
+  bytes operator[](section which) const noexcept { return known_[static_cast<std::size_t>(which)]; }
+  bytes& operator[](section which) noexcept { return known_[static_cast<std::size_t>(which)]; }
+
+ private:
+  std::array<bytes, section_count> known_;
+};
+
+/// An ELF file of this machine's kind, whatever is in it. What is not within it is not there.
+class elf_file {
+ public:
+  elf_file() noexcept = default;
+  /// Empty if it cannot be read, or is something else.
+  explicit elf_file(const char* path) noexcept;
+
+  bool empty() const noexcept { return header().empty(); }
+  /// What is the same in the file and in memory; another build of the file has another one.
+  bytes header() const noexcept;
+  /// Empty if there is none.
+  bytes build_id() const noexcept { return build_id_; }
+  /// The note that it is in, in the object's own addresses.
+  std::uint64_t build_id_address() const noexcept { return build_id_address_; }
+  const char* debug_link() const noexcept { return debug_link_; }
+  sections debug;
+
+ private:
+  void read_section(const char* name, const void* section_header) noexcept;
+  void read_build_id(bytes note, std::uint64_t address) noexcept;
+
+  os::mapped_file file_;
+  bytes build_id_;
+  std::uint64_t build_id_address_ = 0;
+  const char* debug_link_ = nullptr;
+};
+
+/// Never moved once it is in use.
+class object_file {
+ public:
+  /// Reads the file of what is loaded there, and the one that has its debug information where that
+  /// is another: by its build id in /usr/lib/debug, or by its name beside the file.
+  explicit object_file(const os::loaded_function& loaded) noexcept;
+
+  /// Whether that is loaded there which the file has. Reads memory of the object.
+  bool is(const os::loaded_function& loaded) const noexcept;
+  /// All empty: there is no debug information that is known to belong to it.
+  const sections& debug() const noexcept { return is_own_ ? own_.debug : beside_.debug; }
+
+ private:
+  void look_beside(const char* path) noexcept;
+  bool take_beside(const char* path) noexcept;
+
+  const void* object_;
+  elf_file own_;
+  elf_file beside_;
+  bool is_own_ = true;
+};
+
+}  // namespace gort::report::dwarf

@@ -1,0 +1,3 @@
+#include "support/copies/copies.hpp"
+
+void copies_of_the_second_unit(copies::witness f) { copies::all_lengths::call_one(f); }
