@@ -49,9 +49,14 @@ struct request {
   std::size_t count = 0;
   std::uintptr_t offset = 0;
   const char* symbol_name = nullptr;
+  const char* path = nullptr;  // of the shared object, if nothing else can tell
 
   void emit(const char* function, const char* file, int line) noexcept {
     if (count < symbols_max) found[count++] = {function, file, line};
+  }
+  void take_symbols(const request& of) noexcept {
+    std::memcpy(found, of.found, sizeof(found));
+    count = of.count;
   }
   // Of the last one the linker's name is fully qualified, where debug information often has just
   // "operator()".
@@ -83,21 +88,22 @@ struct request {
   }
 };
 
-// Where the first reader has not found a line: with the second one, else the exported functions of
-// shared objects; their path stands in for the file.
-void look_up_again(request& r, std::uintptr_t pc) noexcept {
-  const char* path = nullptr;
-  if (r.symbol_name == nullptr) {
-    os::loaded_function found;
-    os::find_loaded(pc, found);
-    if (found.name != nullptr) r.offset = pc + 1 - found.begin;
-    r.symbol_name = found.name;
-    path = found.file;
-  }
-  const auto emit = [](const char* function, const char* file, int line, void* to) {
-    static_cast<request*>(to)->emit(function, file, line);
-  };
-  if (!dwarf::look_up(pc, emit, &r)) r.emit(r.symbol_name, path, 0);
+// The exported functions of shared objects; their path stands in for the file.
+void look_up_exported(request& r, std::uintptr_t pc) noexcept {
+  os::loaded_function found;
+  os::find_loaded(pc, found);
+  if (found.name != nullptr) r.offset = pc + 1 - found.begin;
+  r.symbol_name = found.name;
+  r.path = found.file;
+}
+
+dwarf::known look_up_lines(request& r, std::uintptr_t pc) noexcept {
+  return dwarf::look_up(
+      pc,
+      [](const char* function, const char* file, int line, void* to) {
+        static_cast<request*>(to)->emit(function, file, line);
+      },
+      &r);
 }
 
 #ifdef GORT_HAVE_LIBBACKTRACE
@@ -123,9 +129,7 @@ backtrace_state* state() noexcept {
   return newest_state.cas_acq_rel(expected, mine) ? mine : expected;
 }
 
-void look_up(request& r, std::uintptr_t pc) noexcept {
-  const base::unseen_by_tsan look_away;  // libbacktrace publishes its tables by atomics of its own
-  if (state() == nullptr) return look_up_again(r, pc);
+void look_up_symbol(request& r, std::uintptr_t pc) noexcept {
   backtrace_syminfo(
       state(), pc,
       [](void* data, std::uintptr_t at, const char* name, std::uintptr_t start, std::uintptr_t) {
@@ -135,6 +139,10 @@ void look_up(request& r, std::uintptr_t pc) noexcept {
         to.offset = at + 1 - start;
       },
       ignore_error, &r);
+}
+
+// Another reader of the same debug information, and of some that ours does not read.
+void look_up_lines_again(request& r, std::uintptr_t pc) noexcept {
   backtrace_pcinfo(
       state(), pc,
       [](void* data, std::uintptr_t, const char* file, int line, const char* function) {
@@ -144,7 +152,20 @@ void look_up(request& r, std::uintptr_t pc) noexcept {
         return 0;
       },
       ignore_error, &r);
-  if (r.count == 0) look_up_again(r, pc);
+}
+
+void look_up(request& r, std::uintptr_t pc) noexcept {
+  const base::unseen_by_tsan look_away;  // libbacktrace publishes its tables by atomics of its own
+  const bool have_state = state() != nullptr;
+  if (have_state) look_up_symbol(r, pc);
+  if (r.symbol_name == nullptr) look_up_exported(r, pc);
+  request lines;
+  lines.symbol_name = r.symbol_name;
+  const dwarf::known how = look_up_lines(r, pc);
+  if (have_state && (how == dwarf::known::nothing || how == dwarf::known::but_names))
+    look_up_lines_again(lines, pc);
+  if (lines.count != 0) r.take_symbols(lines);
+  if (r.count == 0) r.emit(r.symbol_name, r.path, 0);
 }
 
 const char* look_up_variable(std::uintptr_t address) noexcept {
@@ -171,7 +192,10 @@ void look_at_changes() noexcept {
 
 #else
 
-void look_up(request& r, std::uintptr_t pc) noexcept { look_up_again(r, pc); }
+void look_up(request& r, std::uintptr_t pc) noexcept {
+  look_up_exported(r, pc);
+  if (look_up_lines(r, pc); r.count == 0) r.emit(r.symbol_name, r.path, 0);
+}
 const char* look_up_variable(std::uintptr_t) noexcept { return nullptr; }
 void look_at_changes() noexcept {}
 

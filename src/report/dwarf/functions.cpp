@@ -1,7 +1,5 @@
 #include "report/dwarf/functions.hpp"
 
-#include <algorithm>
-
 namespace gort::report::dwarf {
 
 void functions::read_abbreviations(const unit& of) noexcept {
@@ -145,37 +143,6 @@ std::size_t functions::find(const unit& of, std::uint64_t address, call* found) 
     }
   }
   return count;
-}
-
-const char* name_of(const sections& in, std::span<const std::uint64_t> units,
-                    std::uint64_t entry) noexcept {
-  const char* bare = nullptr;
-  constexpr int steps_max = 8;  // from a copy to what it is a copy of, and to its declaration
-  for (int step = 0; step < steps_max && entry != 0; ++step) {
-    const auto behind = std::ranges::upper_bound(units, entry);
-    if (behind == units.begin()) break;
-    const unit of(in, behind[-1]);
-    cursor at = of.entries(entry);
-    abbreviation layout;
-    if (!of.is_valid() || !of.find(at.uleb(), layout)) break;
-    const char* linked = nullptr;
-    std::uint64_t next = 0;
-    of.each_attribute(layout, at, [&](attribute name, const value& is) {
-      switch (name) {
-        case attribute::name:
-          if (bare == nullptr) bare = of.text(is);
-          break;
-        case attribute::linkage_name:
-        case attribute::mips_linkage_name: linked = of.text(is); break;
-        case attribute::abstract_origin:
-        case attribute::specification: next = is.is == value::kind::entry ? is.number : 0; break;
-        default: break;
-      }
-    });
-    if (linked != nullptr) return linked;
-    entry = next;
-  }
-  return bare;
 }
 
 }  // namespace gort::report::dwarf

@@ -27,6 +27,9 @@ class functions {
   /// before. Returns how many; 0: it is in no function that is known, or in more than calls_max.
   std::size_t find(const unit& of, std::uint64_t address, call* found) const noexcept;
 
+  /// As unit::find(), which takes its time.
+  bool find_layout(const unit& of, std::uint64_t code, abbreviation& layout) const noexcept;
+
  private:
   struct entry {
     abbreviation layout;
@@ -36,7 +39,6 @@ class functions {
     call as_call;
   };
   void read_abbreviations(const unit& of) noexcept;
-  bool find_layout(const unit& of, std::uint64_t code, abbreviation& layout) const noexcept;
   /// `at` goes over an entry. False: over the end of a list of children, or it fails.
   bool read_entry(const unit& of, cursor& at, entry& to) const noexcept;
   static bool covers(const unit& of, const code_range& code, std::uint64_t address) noexcept;
@@ -45,10 +47,5 @@ class functions {
   intervals ranges_;                   // their payload: the function's entry
   table<abbreviation> abbreviations_;  // by code, from 1 on, as long as they come in order
 };
-
-/// The name of the function that an entry is about, the linker's if it has one. Null: none is
-/// known.
-const char* name_of(const sections& in, std::span<const std::uint64_t> units,
-                    std::uint64_t entry) noexcept;
 
 }  // namespace gort::report::dwarf

@@ -58,12 +58,11 @@ object* find_object(const os::loaded_function& loaded) noexcept {
 
 }  // namespace
 
-bool look_up(std::uintptr_t pc, void (*f)(const char* function, const char* file, int line, void*),
-             void* argument) noexcept {
+known look_up(std::uintptr_t pc, reader f, void* argument) noexcept {
   os::loaded_function loaded;
-  if (!os::find_loaded_object(pc, loaded)) return false;
+  if (!os::find_loaded_object(pc, loaded) || loaded.object_end == nullptr) return known::nothing;
   object* of = find_object(loaded);
-  return of != nullptr && of->look_up(pc - loaded.bias, f, argument);
+  return of == nullptr ? known::nothing : of->look_up(pc - loaded.bias, f, argument);
 }
 
 }  // namespace gort::report::dwarf

@@ -1,15 +1,24 @@
-// A second reader of debug information, for what the first one, libbacktrace, does not find.
+// What debug information says of an address.
 #pragma once
 
 #include <cstdint>
 
 namespace gort::report::dwarf {
 
-/// Calls f(function, file, line, argument) for the function that `pc` is in, innermost inlined call
-/// first. The function is null if its name is not known; the texts stay. False, and no call: no
-/// line is known. From any thread, in crash reports too: takes no lock, no malloc. Reads files the
-/// first time.
-bool look_up(std::uintptr_t pc, void (*f)(const char* function, const char* file, int line, void*),
-             void* argument) noexcept;
+enum class known : std::uint8_t {
+  all,
+  but_names,  // some function's is missing, perhaps because it is in a file that is not read
+  in_doubt,   // there are several lines, of which one is right
+  nothing,
+};
+
+/// The function and what it is inlined into, or, in the outer ones, where that is called. The
+/// function is null if its name is not known, the file likewise; the texts stay.
+using reader = void (*)(const char* function, const char* file, int line, void* argument);
+
+/// Calls f for the function that `pc` is in, innermost inlined call first; not if the line is in
+/// doubt or not known. From any thread, in crash reports too: takes no lock, no malloc. Reads files
+/// the first time.
+known look_up(std::uintptr_t pc, reader f, void* argument) noexcept;
 
 }  // namespace gort::report::dwarf

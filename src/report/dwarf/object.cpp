@@ -1,6 +1,7 @@
 #include "report/dwarf/object.hpp"
 
-#include <cstring>
+#include <algorithm>
+#include <string_view>
 
 namespace gort::report::dwarf {
 
@@ -10,9 +11,10 @@ bool answer::find(const unit_content& in, std::uint64_t address) noexcept {
   return in.lines.find(address, innermost) && file() != nullptr;
 }
 
+// The same file may have another path in another unit.
 bool answer::says_the_same(const answer& other) const noexcept {
-  return innermost.line == other.innermost.line && call_count == other.call_count &&
-         std::strcmp(file(), other.file()) == 0;
+  const auto bare = [](std::string_view path) { return path.substr(path.rfind('/') + 1); };
+  return innermost.line == other.innermost.line && bare(file()) == bare(other.file());
 }
 
 object::object(const os::loaded_function& loaded) noexcept : file_(loaded) {
@@ -64,7 +66,7 @@ const unit_content* object::read(std::size_t number) noexcept {
   return expected;
 }
 
-bool object::find(std::uint64_t address, answer& found) noexcept {
+known object::find(std::uint64_t address, answer& found) noexcept {
   constexpr int claims_max = 4;  // to read a unit takes a millisecond
   int claims = 0;
   bool agreed = true;
@@ -80,22 +82,67 @@ bool object::find(std::uint64_t address, answer& found) noexcept {
     agreed = agreed && found.says_the_same(other);
     return agreed && ++claims < claims_max;
   });
-  return claims != 0 && agreed;
+  if (claims == 0) return known::nothing;
+  return agreed ? known::all : known::in_doubt;
 }
 
-bool object::look_up(std::uint64_t address, reader f, void* argument) noexcept {
+// What the function that an entry is about is called, by the linker if it has a name for it. Null:
+// no name is known.
+const char* object::name_of(const unit_content& here, std::uint64_t entry) const noexcept {
+  const char* bare = nullptr;
+  constexpr int steps_max = 8;  // from a copy to what it is a copy of, and to its declaration
+  for (int step = 0; step < steps_max && entry != 0; ++step) {
+    unit other;
+    const bool is_here = here.of.has(entry);
+    if (!is_here) {
+      const auto behind = std::ranges::upper_bound(units_.all(), entry);
+      if (behind == units_.all().begin()) break;
+      other = unit(file_.debug(), behind[-1]);
+    }
+    const unit& of = is_here ? here.of : other;
+    cursor at = of.entries(entry);
+    abbreviation layout;
+    const std::uint64_t code = at.uleb();
+    if (!(is_here ? here.calls.find_layout(of, code, layout) : of.find(code, layout))) break;
+    const char* linked = nullptr;
+    std::uint64_t next = 0;
+    of.each_attribute(layout, at, [&](attribute name, const value& is) {
+      switch (name) {
+        case attribute::name:
+          if (bare == nullptr) bare = of.text(is);
+          break;
+        case attribute::linkage_name:
+        case attribute::mips_linkage_name: linked = of.text(is); break;
+        case attribute::abstract_origin:
+        case attribute::specification: next = is.is == value::kind::entry ? is.number : 0; break;
+        default: break;
+      }
+    });
+    if (linked != nullptr) return linked;
+    entry = next;
+  }
+  return bare;
+}
+
+known object::look_up(std::uint64_t address, reader f, void* argument) noexcept {
   answer of;
-  if (!find(address, of)) return false;
+  known how = find(address, of);
+  if (how != known::all) return how;
   const char* file = of.file();
   std::uint32_t line = of.innermost.line;
-  if (of.call_count == 0) f(nullptr, file, static_cast<int>(line), argument);
+  if (of.call_count == 0) {
+    f(nullptr, file, static_cast<int>(line), argument);
+    how = known::but_names;
+  }
   for (std::size_t i = of.call_count; i != 0; --i) {
     const functions::call& each = of.calls[i - 1];
-    f(name_of(file_.debug(), units_.all(), each.entry), file, static_cast<int>(line), argument);
+    const char* name = name_of(*of.from, each.entry);
+    if (name == nullptr) how = known::but_names;
+    f(name, file, static_cast<int>(line), argument);
     file = of.from->lines.file(each.file);
     line = each.line;
   }
-  return true;
+  return how;
 }
 
 }  // namespace gort::report::dwarf

@@ -10,6 +10,7 @@
 #include "report/dwarf/functions.hpp"
 #include "report/dwarf/intervals.hpp"
 #include "report/dwarf/line_table.hpp"
+#include "report/dwarf/look_up.hpp"
 #include "report/dwarf/memory.hpp"
 #include "report/dwarf/object_file.hpp"
 #include "report/dwarf/unit.hpp"
@@ -39,9 +40,6 @@ struct answer {
   bool says_the_same(const answer& other) const noexcept;
 };
 
-/// Calls f(function, file, line, argument) as look_up() does.
-using reader = void (*)(const char* function, const char* file, int line, void* argument);
-
 class object {
  public:
   /// Reads its file, and the list of its units.
@@ -53,16 +51,16 @@ class object {
 
   bool is(const os::loaded_function& loaded) const noexcept { return file_.is(loaded); }
 
-  /// Of an address as the object counts. False, and no call: no unit knows a line, or they do not
-  /// agree.
-  bool look_up(std::uint64_t address, reader f, void* argument) noexcept;
+  /// Of an address as the object counts.
+  known look_up(std::uint64_t address, reader f, void* argument) noexcept;
 
   object* next = nullptr;  // written before it is published
 
  private:
   void find_units(bytes info) noexcept;
-  bool find(std::uint64_t address, answer& found) noexcept;
+  known find(std::uint64_t address, answer& found) noexcept;
   const unit_content* read(std::size_t number) noexcept;
+  const char* name_of(const unit_content& here, std::uint64_t entry) const noexcept;
 
   object_file file_;
   table<std::uint64_t> units_;                     // where each begins

@@ -111,10 +111,12 @@ bytes elf_file::header() const noexcept {
 }
 
 object_file::object_file(const os::loaded_function& loaded) noexcept : object_(loaded.object) {
-  if (loaded.object_end == nullptr) return;
+  const bytes memory = memory_of(loaded);
+  if (memory.size() < beginning_.size()) return;
+  std::ranges::copy(memory.first(beginning_.size()), beginning_.begin());
   // The program's own file by this name, even if another one has taken its place.
   own_ = elf_file(loaded.file != nullptr ? loaded.file : "/proc/self/exe");
-  if (!is(loaded)) {
+  if (!is_of_own_file(loaded)) {
     own_ = {};
     return;
   }
@@ -127,15 +129,25 @@ object_file::object_file(const os::loaded_function& loaded) noexcept : object_(l
   look_beside(path.c_str());
 }
 
-// A loaded object has its file's beginning where it begins.
+// Empty on older systems.
+bytes object_file::memory_of(const os::loaded_function& loaded) noexcept {
+  if (loaded.object_end == nullptr) return {};
+  return {static_cast<const unsigned char*>(loaded.object),
+          static_cast<const unsigned char*>(loaded.object_end)};
+}
+
 bool object_file::is(const os::loaded_function& loaded) const noexcept {
-  if (loaded.object != object_ || own_.empty()) return loaded.object == object_;
-  const auto* begin = static_cast<const unsigned char*>(loaded.object);
-  const bytes memory(begin, static_cast<const unsigned char*>(loaded.object_end));
-  const bytes header = own_.header(), id = own_.build_id();
-  if (memory.size() < header.size() || !same(memory.first(header.size()), header)) return false;
+  const bytes memory = memory_of(loaded);
+  return loaded.object == object_ &&
+         (memory.size() < beginning_.size() || same(memory.first(beginning_.size()), beginning_));
+}
+
+// A loaded object has its file's beginning where it begins.
+bool object_file::is_of_own_file(const os::loaded_function& loaded) const noexcept {
+  const bytes memory = memory_of(loaded), header = own_.header(), id = own_.build_id();
+  if (own_.empty() || !same(memory.first(header.size()), header)) return false;
   const std::uint64_t at =
-      loaded.bias + own_.build_id_address() - reinterpret_cast<std::uintptr_t>(begin);
+      loaded.bias + own_.build_id_address() - reinterpret_cast<std::uintptr_t>(loaded.object);
   return same(cursor(from(memory, at)).take(id.size()), id);
 }
 

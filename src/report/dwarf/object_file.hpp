@@ -58,16 +58,20 @@ class object_file {
   /// is another: by its build id in /usr/lib/debug, or by its name beside the file.
   explicit object_file(const os::loaded_function& loaded) noexcept;
 
-  /// Whether that is loaded there which the file has. Reads memory of the object.
+  /// Whether what is loaded there is what was there when this was made. Reads memory of the object.
   bool is(const os::loaded_function& loaded) const noexcept;
   /// All empty: there is no debug information that is known to belong to it.
   const sections& debug() const noexcept { return is_own_ ? own_.debug : beside_.debug; }
 
  private:
+  static bytes memory_of(const os::loaded_function& loaded) noexcept;
+  bool is_of_own_file(const os::loaded_function& loaded) const noexcept;
   void look_beside(const char* path) noexcept;
   bool take_beside(const char* path) noexcept;
 
   const void* object_;
+  // Of the memory: most often with the build id, which lies behind the program headers.
+  std::array<unsigned char, 1024> beginning_{};
   elf_file own_;
   elf_file beside_;
   bool is_own_ = true;

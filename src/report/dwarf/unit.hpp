@@ -52,6 +52,7 @@ class unit {
   /// Where the next one begins; also of one that is not valid, if at least its size was.
   std::uint64_t end() const noexcept { return end_; }
   std::uint64_t first_entry() const noexcept { return first_entry_; }
+  bool has(std::uint64_t entry) const noexcept { return entry >= first_entry_ && entry < end_; }
   /// Whether it describes code: not if it only has types, or parts of other units.
   bool has_code() const noexcept { return code_; }
   const char* directory() const noexcept { return text(directory_); }
