@@ -1,9 +1,11 @@
 // From a code address to functions, files and lines.
 //
-// libbacktrace reads the program's own debug information, inlined calls included, without malloc
-// and without locks that a stopped thread could hold. Where it is missing, or an object was loaded
-// after its first use, the exported functions at least are known (os/loaded.hpp). What has been
-// loaded since is found once somebody says that it may wait (refresh_symbols()).
+// Lines and inlined calls are read by report/dwarf/, without malloc and without locks that a
+// stopped thread could hold; names of functions that have their own code by libbacktrace, from the
+// table of symbols, and whatever report/dwarf/ does not read. Where libbacktrace is missing, or an
+// object was loaded after its first use, the exported functions at least are known
+// (os/loaded.hpp). What has been loaded since is found once somebody says that it may wait
+// (refresh_symbols()).
 #pragma once
 
 #include <cstddef>
@@ -31,8 +33,8 @@ void symbolize(const void* return_address, void (*f)(const symbol&, void*),
 /// tells. Not in crash reports.
 bool name_variable(std::uintptr_t address, char* to, std::size_t room) noexcept;
 
-/// Debug information of what was loaded or unloaded since the last look counts from now on. Takes
-/// the dynamic linker's lock, and memory that is not given back: after 32 changes the newest
+/// The tables of symbols of what was loaded or unloaded since the last look count from now on.
+/// Takes the dynamic linker's lock, and memory that is not given back: after 32 changes the newest
 /// objects have exported functions only. Not for crash reports.
 void refresh_symbols() noexcept;
 

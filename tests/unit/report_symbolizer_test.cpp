@@ -154,6 +154,12 @@ class built : public testing::Test {
     for (const call& each : calls) expect_right(each, how);
   }
 
+  static void expect_no_lines() {
+    for (const call& each : calls) {
+      for (const shown& s : symbols_of(each.return_address)) EXPECT_EQ(s.line, 0) << s.file;
+    }
+  }
+
   // Which reads the library's files anew.
   std::size_t lines_by_second_reader() {
     gort::os::loaded_function loaded;
@@ -210,15 +216,13 @@ TEST_F(built, debug_information_may_lie_beside) {
   if (!HasFatalFailure()) load_and_expect();
 }
 
-// By our reader; libbacktrace takes what has the right name.
 TEST_F(built, debug_information_of_another_build_is_not_believed) {
   build("g++ -g -O1", into_a_file_beside);
   ASSERT_EQ(std::rename((folder_ / "copies.debug").c_str(), (folder_ / "kept").c_str()), 0);
   build("g++ -g -O2", into_a_file_beside);
-  load();
-  EXPECT_EQ(lines_by_second_reader(), calls_of_all);
   ASSERT_EQ(std::rename((folder_ / "kept").c_str(), (folder_ / "copies.debug").c_str()), 0);
-  EXPECT_EQ(lines_by_second_reader(), 0u);
+  load();
+  if (!HasFatalFailure()) expect_no_lines();
 }
 
 // Of the second unit's copies only what is as large can be taken for what is there.
@@ -245,12 +249,9 @@ TEST_F(built, a_file_that_has_been_replaced_is_not_believed) {
   build("g++ -g -O1");
   load(false);
   if (HasFatalFailure()) return;
-  const auto old = calls;
   ASSERT_EQ(std::rename(library().c_str(), (folder_ / "old.so").c_str()), 0);
   build("g++ -g -O3");
-  for (const call& each : old) {
-    for (const shown& s : symbols_of(each.return_address)) EXPECT_EQ(s.line, 0) << s.file;
-  }
+  expect_no_lines();
 }
 
 // What the reader makes of files that are no longer what a compiler wrote: it comes back.
@@ -275,15 +276,15 @@ class broken : public built {
 
 TEST_F(broken, files_that_end_early) {
   EXPECT_EQ(look_at(whole_), calls_of_all);
-  for (int part = 0; part < 100; ++part)
-    look_at(whole_.substr(0, whole_.size() * static_cast<std::size_t>(part) / 100));
+  for (int part = 0; part < 50; ++part)
+    look_at(whole_.substr(0, whole_.size() * static_cast<std::size_t>(part) / 50));
 }
 
 TEST_F(broken, files_with_wrong_bytes) {
   std::mt19937 random(1);  // always the same: what is found can be looked at
   const auto below = [&](std::size_t n) { return random() % n; };
   std::size_t found = 0;
-  for (int turn = 0; turn < 300; ++turn) {
+  for (int turn = 0; turn < 150; ++turn) {
     std::string content = whole_;
     const std::size_t width = turn % 3 == 0 ? content.size() : 1u << below(14);
     const std::size_t begin = below(content.size() - width + 1);

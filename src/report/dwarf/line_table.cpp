@@ -19,7 +19,7 @@ void line_table::read(const unit& of) noexcept {
   if (of.lines().is == value::kind::none) return;
   cursor at(from(of.in()[section::line], of.lines().number));
   header program;
-  if (!read_header(of, at, program) || !name_files()) return;
+  if (!read_header(of, at, program)) return;
   // An operation is a byte at least, and makes a row at most.
   if (at.left() >> 32 != 0) return;
   if (!rows_.reserve(at.left()) || !sequences_.reserve(at.left() / 2)) return;
@@ -48,16 +48,19 @@ bool line_table::read_header(const unit& of, cursor& at, header& to) noexcept {
   if (at.failed() || to.line_range == 0 || to.first_special == 0) return false;
   to.argument_counts = at.take(to.first_special - 1u);
   if (at.failed()) return false;
-  if (!(to.version == 5 ? read_files(of.with_offsets(wide), at) : read_old_files(of, at)))
+  table<file_entry> files;
+  if (!(to.version == 5 ? read_files(of.with_offsets(wide), at, files)
+                        : read_old_files(of, at, files)) ||
+      !name_files(files))
     return false;
   at = program;
   return true;
 }
 
-bool line_table::read_old_files(const unit& of, cursor& at) noexcept {
+bool line_table::read_old_files(const unit& of, cursor& at, table<file_entry>& files) noexcept {
   first_file_ = 1;
   table<const char*> folders;
-  if (!folders.reserve(at.left() + 1) || !files_.reserve(at.left())) return false;
+  if (!folders.reserve(at.left() + 1) || !files.reserve(at.left())) return false;
   folders.push(of.directory());
   for (;;) {
     const char* each = at.text();
@@ -72,7 +75,7 @@ bool line_table::read_old_files(const unit& of, cursor& at) noexcept {
     const std::uint64_t folder = at.uleb();
     at.uleb();  // when it was changed
     at.uleb();  // its size
-    files_.push({folder < folders.size() ? folders[folder] : nullptr, name});
+    files.push({folder < folders.size() ? folders[folder] : nullptr, name});
   }
 }
 
@@ -107,33 +110,33 @@ bool line_table::each_entry(const unit& of, cursor& at, F f) noexcept {
   return true;
 }
 
-bool line_table::read_files(const unit& of, cursor& at) noexcept {
+bool line_table::read_files(const unit& of, cursor& at, table<file_entry>& files) noexcept {
   first_file_ = 0;
   table<const char*> folders;
   if (!folders.reserve(at.left())) return false;
   if (!each_entry(of, at, [&](const char* path, std::uint64_t) { folders.push(path); }))
     return false;
-  return files_.reserve(at.left()) &&
+  return files.reserve(at.left()) &&
          each_entry(of, at, [&](const char* name, std::uint64_t folder) {
-           files_.push({folder < folders.size() ? folders[folder] : nullptr, name});
+           files.push({folder < folders.size() ? folders[folder] : nullptr, name});
          });
 }
 
 // As libbacktrace puts them together, so that a file has one name in a report: a folder that is
 // relative stays so.
-bool line_table::name_files() noexcept {
+bool line_table::name_files(const table<file_entry>& files) noexcept {
   constexpr std::size_t text_bytes_max = std::size_t{64} << 20;
   std::size_t all = 0;
-  for (const file_entry& each : files_.all()) {
+  for (const file_entry& each : files.all()) {
     if (each.name != nullptr) all += std::strlen(each.name) + 2;
     if (each.folder != nullptr) all += std::strlen(each.folder);
     if (all > text_bytes_max) return false;
   }
-  if (!text_.reserve(all) || !paths_.reserve(files_.size())) return false;
+  if (!text_.reserve_exactly(all) || !paths_.reserve_exactly(files.size())) return false;
   const auto add = [this](std::string_view part) {
     for (const char each : part) text_.push(each);
   };
-  for (const file_entry& each : files_.all()) {
+  for (const file_entry& each : files.all()) {
     if (each.name == nullptr || each.folder == nullptr || *each.name == '/') {
       paths_.push(each.name);
       continue;
@@ -145,8 +148,6 @@ bool line_table::name_files() noexcept {
     text_.push(0);
     paths_.push(&text_[begin]);
   }
-  paths_.finish();
-  files_ = {};
   return true;
 }
 

@@ -37,17 +37,16 @@ class line_table {
   struct header;
 
   bool read_header(const unit& of, cursor& at, header& to) noexcept;
-  bool read_old_files(const unit& of, cursor& at) noexcept;
-  bool read_files(const unit& of, cursor& at) noexcept;
+  bool read_old_files(const unit& of, cursor& at, table<file_entry>& files) noexcept;
+  bool read_files(const unit& of, cursor& at, table<file_entry>& files) noexcept;
   template <class F>
   static bool each_entry(const unit& of, cursor& at, F f) noexcept;
-  bool name_files() noexcept;
+  bool name_files(const table<file_entry>& files) noexcept;
   void run(const header& of, cursor at) noexcept;
   void end_sequence(std::size_t first_row, std::uint64_t end) noexcept;
 
-  table<row> rows_;      // by sequence, and in each by address
-  intervals sequences_;  // their payload: how many rows, and in its low half the first one
-  table<file_entry> files_;
+  table<row> rows_;           // by sequence, and in each by address
+  intervals sequences_;       // their payload: how many rows, and in its low half the first one
   table<const char*> paths_;  // by number; from 0 on, or 1 before version 5
   table<char> text_;          // what they point to
   std::uint64_t first_file_ = 0;

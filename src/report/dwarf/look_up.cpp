@@ -1,28 +1,31 @@
-// A second reader of debug information.
+// Debug information: which line of which function an address is, and what is inlined there.
 //
 // Problem: a function that is inline or a template is compiled in each unit that uses it. The
 // linker keeps one copy; to the debug information of the other units it gives the address of that
 // one (if it is as large), so several units claim the same code. libbacktrace (before GCC 15) joins
 // neighboring ranges of a unit, sorts all units' ranges, and looks only at the last one that begins
 // before an address. Where that is another unit's copy in the middle of a joined range, it finds
-// nothing for the rest of the range: no file, no line, no inlined calls.
+// nothing for the rest of the range: no file, no line, no inlined calls. It looks for inlined calls
+// in the same way, and leaves out some; the line of what they call stands under their caller then.
 //
-// So where libbacktrace finds nothing, we look: among all ranges as they are in the file, nested or
-// not. It reads what gcc and clang write (DWARF 2 to 5), with split-off units their lines. What is
-// in a second file that dwz has made of several is not read: a name is missing then.
+// So all ranges are kept as they are in the file, nested or not (intervals.hpp). What gcc and clang
+// write is read: DWARF 2 to 5, of split-off units the lines. What is in a second file that dwz has
+// made of several is not: a name is missing then, and libbacktrace is asked (symbolizer.cpp).
 //
 // Invariants
 //   [dwarf-1] Right or nothing. A file belongs to what is loaded if their headers and build ids are
-//             equal, at each look-up: the object may have been unloaded and another one be there.
-//             Where several units claim an address and do not say the same of it, it has no line.
+//             equal; that it still is loaded there tells the memory's beginning at each look-up.
+//             Where several units claim an address and have other lines for it, it has none.
 //   [dwarf-2] Nothing in a file is believed: all reading is by cursors, which end where their
 //             section does, and all tables are as large as their section allows.
 //   [dwarf-3] What has been read never changes and stays: objects and units are published once, by
 //             a compare-exchange; who comes second gives up his own. So there are no locks.
 //
-// Rejected: elfutils' libdw, which calls malloc and is not thread-safe (a report may come from
-// within malloc), and in Debian 12 finds no unit of what clang has compiled, without
-// .debug_aranges. A change of the linker's or the compiler's options: users link.
+// Rejected: elfutils' libdw. It calls malloc, and a report may come from within malloc; it is not
+// thread-safe; in Debian 12 it finds units by .debug_aranges only, which clang does not write.
+// Options of the compiler or the linker: users link, and of the linkers only lld marks the ranges
+// of what it has thrown away. Another sort in libbacktrace, put in its place by the linker: depends
+// on what is inside of it.
 #include "report/dwarf/look_up.hpp"
 
 #include <gort/detail/atomic.hpp>

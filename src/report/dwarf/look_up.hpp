@@ -8,7 +8,7 @@ namespace gort::report::dwarf {
 enum class known : std::uint8_t {
   all,
   but_names,  // some function's is missing, perhaps because it is in a file that is not read
-  in_doubt,   // there are several lines, of which one is right
+  in_doubt,   // there are several lines, or a file, which may be another build's
   nothing,
 };
 

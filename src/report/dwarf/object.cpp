@@ -25,7 +25,7 @@ object::object(const os::loaded_function& loaded) noexcept : file_(loaded) {
 object::~object() {
   for (auto& each : contents_.all()) {
     if (unit_content* content = each.load_acquire(); content != nullptr)  // of this thread's own
-      unmake(content);
+      content->~unit_content();
   }
 }
 
@@ -49,7 +49,7 @@ void object::find_units(bytes info) noexcept {
   }
   units_.finish();
   ranges_.finish();
-  contents_.reserve(units_.size());
+  contents_.reserve_exactly(units_.size());
   for (std::size_t i = 0; i < units_.size(); ++i) contents_.push_new();
 }
 
@@ -62,7 +62,7 @@ const unit_content* object::read(std::size_t number) noexcept {
   unit_content* expected = nullptr;
   // Acquire-release: pairs with the loads here and above.
   if (mine == nullptr || here.cas_acq_rel(expected, mine)) return mine;
-  unmake(mine);
+  mine->~unit_content();
   return expected;
 }
 
@@ -125,6 +125,7 @@ const char* object::name_of(const unit_content& here, std::uint64_t entry) const
 }
 
 known object::look_up(std::uint64_t address, reader f, void* argument) noexcept {
+  if (file_.is_in_doubt()) return known::in_doubt;
   answer of;
   known how = find(address, of);
   if (how != known::all) return how;

@@ -44,7 +44,7 @@ class object {
  public:
   /// Reads its file, and the list of its units.
   explicit object(const os::loaded_function& loaded) noexcept;
-  /// What it has told is gone.
+  /// Gives back large tables only. What it has told is gone.
   ~object();
   object(const object&) = delete;
   object& operator=(const object&) = delete;

@@ -117,6 +117,7 @@ object_file::object_file(const os::loaded_function& loaded) noexcept : object_(l
   // The program's own file by this name, even if another one has taken its place.
   own_ = elf_file(loaded.file != nullptr ? loaded.file : "/proc/self/exe");
   if (!is_of_own_file(loaded)) {
+    in_doubt_ = !own_.empty();
     own_ = {};
     return;
   }
@@ -152,9 +153,13 @@ bool object_file::is_of_own_file(const os::loaded_function& loaded) const noexce
 }
 
 bool object_file::take_beside(const char* path) noexcept {
-  beside_ = elf_file(path);
-  is_own_ = beside_.debug[section::info].empty() || !same(beside_.build_id(), own_.build_id());
-  return !is_own_;
+  elf_file found(path);
+  if (found.debug[section::info].empty()) return false;
+  in_doubt_ = !same(found.build_id(), own_.build_id());
+  if (in_doubt_) return false;
+  beside_ = std::move(found);
+  is_own_ = false;
+  return true;
 }
 
 void object_file::look_beside(const char* path) noexcept {

@@ -62,6 +62,8 @@ class object_file {
   bool is(const os::loaded_function& loaded) const noexcept;
   /// All empty: there is no debug information that is known to belong to it.
   const sections& debug() const noexcept { return is_own_ ? own_.debug : beside_.debug; }
+  /// Whether there is some that belongs to another build.
+  bool is_in_doubt() const noexcept { return in_doubt_; }
 
  private:
   static bytes memory_of(const os::loaded_function& loaded) noexcept;
@@ -75,6 +77,7 @@ class object_file {
   elf_file own_;
   elf_file beside_;
   bool is_own_ = true;
+  bool in_doubt_ = false;
 };
 
 }  // namespace gort::report::dwarf
