@@ -102,6 +102,21 @@ class select_locks {
   std::size_t count_;
 };
 
+/// [select-1]. Most selects have a handful of cases, often in order.
+inline void sort_by_channel(select_entry** order, std::size_t count) noexcept {
+  const auto before = [](const select_entry* a, const select_entry* b) {
+    return std::less<>{}(a->channel, b->channel);
+  };
+  constexpr std::size_t few = 16;
+  if (count > few) return std::sort(order, order + count, before);
+  for (std::size_t i = 1; i < count; ++i) {
+    select_entry* const each = order[i];
+    std::size_t at = i;
+    for (; at != 0 && before(each, order[at - 1]); --at) order[at] = order[at - 1];
+    order[at] = each;
+  }
+}
+
 /// Puts the entries of each channel into random order [select-3]; `order` is sorted by channel.
 inline void shuffle_same_channel(select_entry** order, std::size_t count) noexcept {
   std::size_t first = 0;
@@ -145,9 +160,7 @@ inline select_entry* select_try_locked(select_entry* const* order, std::size_t c
     if (has_default) return no_case;
     block_forever(entry_count == 0 ? wait_reason::select_no_cases : wait_reason::select);
   }
-  std::sort(order, order + count, [](const select_entry* a, const select_entry* b) {
-    return std::less<>{}(a->channel, b->channel);
-  });
+  sort_by_channel(order, count);
   shuffle_same_channel(order, count);
   g* self = current_g();  // before the locks: a thread's first call allocates
   for (;;) {
@@ -165,7 +178,6 @@ inline select_entry* select_try_locked(select_entry* const* order, std::size_t c
       if (has_default) return no_case;
       for (std::size_t i = 0; i < count; ++i) {
         select_entry& e = *order[i];
-        e.place = waiter{};
         e.place.owner = self;
         e.place.ticket = &ticket;
         e.place.slot = e.slot;
@@ -183,9 +195,9 @@ inline select_entry* select_try_locked(select_entry* const* order, std::size_t c
       spin_guard guard(e.channel->lock());
       e.channel->leave_line_locked(e.place, e.sends);
     }
-    const select_entry& chosen = entries[winner];
+    select_entry& chosen = entries[winner];
     if (chosen.place.success) return winner;
-    if (chosen.place.retry) continue;  // [chan-5]
+    if (std::exchange(chosen.place.retry, false)) continue;  // [chan-5]
     if (chosen.sends) throw_runtime_error(send_on_closed);
     return winner;
   }
