@@ -10,7 +10,10 @@ ROWS = [
     ("cpu_1000", 1, "CPU profile at 1000 Hz, ping-pong", 5),
     ("mutex_5", 2, "mutex profile, 1 in 5, contended", 1),
     ("block_10us", 1, "block profile, 10 us, ping-pong", None),
-    ("heap", 1, "heap profile, malloc and free", 1),
+    ("heap", 1, "heap profile, blocks of 16 to 1015 bytes, beside a program without it", 1),
+    ("heap on", 1, "the same, beside itself at a rate of 0", None),
+    ("heap_64", 1, "heap profile, blocks of 64 bytes, beside a program without it", 1),
+    ("heap_64 on", 1, "the same, beside itself at a rate of 0", None),
     # 0.1% for one a second.
     ("scrape_100", 1, "all metrics read 100 times a second, ping-pong", 10),
     ("wall", 1, "wall profile, ping-pong", None),
@@ -21,10 +24,14 @@ ROWS = [
     ("trace_bare", 1, "trace without stacks, ping-pong", 5),
     ("trace", 1, "trace, ping-pong", None),
 ]
-# The same by Go, which always records stacks: rows of bench/peers/go.
-OF_GO = ("ping_pong", "ping_pong_trace", 1, "Go's trace, Go's ping-pong")
-# The heap row's `off` is a program that does not link gort::malloc_profile.
-WITH_MALLOC = {"heap"}
+# The same by Go, off and on: rows of bench/peers/go. Its traces always have stacks.
+OF_GO = {
+    "go_trace": ("ping_pong", "ping_pong_trace", "Go's trace, Go's ping-pong"),
+    "go_heap": ("malloc", "malloc_on", "Go's heap profile, 16 to 1015 bytes, beside itself"),
+    "go_heap_64": ("malloc_64", "malloc_64_on", "Go's heap profile, 64 bytes, beside itself"),
+}
+# Their `off` is a program that does not link gort::malloc_profile.
+WITH_MALLOC = {"heap", "heap_64"}
 DUMP_BOUND_S = 1
 
 
@@ -55,19 +62,20 @@ def measure(build, rounds, go=None):
     print("| row | P | off, ns | on, ns | costs, median of pairs | half of the pairs within | "
           "bound | |")
     print("|---|---|---|---|---|---|---|---|")
-    rows = ROWS + ([(OF_GO[1], OF_GO[2], OF_GO[3], None)] if go else [])
+    rows = ROWS + ([(row, 1, what, None) for row, (_, _, what) in OF_GO.items()] if go else [])
     for row, procs, what, bound in rows:
         off, on = [], []
         for _ in range(rounds):
-            if row == OF_GO[1]:
+            if row in OF_GO:
                 for _ in range(4):
-                    off.append(run_go(go, OF_GO[0], procs))
-                    on.append(run_go(go, row, procs))
+                    off.append(run_go(go, OF_GO[row][0], procs))
+                    on.append(run_go(go, OF_GO[row][1], procs))
             elif row in WITH_MALLOC:
                 off += run_once(plain, row, procs)["off_ns"]
                 on += run_once(with_malloc, row, procs)["on_ns"]
             else:
-                got = run_once(plain, row, procs)
+                program = with_malloc if row.endswith(" on") else plain
+                got = run_once(program, row.split()[0], procs)
                 off += got["off_ns"]
                 on += got["on_ns"]
         percent = costs(off, on)

@@ -93,8 +93,9 @@ void contended(int operations) {
   all.wait();
 }
 
-// Of many sizes, most of them short-lived.
-void allocate(int operations) {
+// Most of them short-lived.
+template <class Size>
+void allocate(int operations, Size size_of) {
   constexpr std::size_t alive = 512;
   static void* blocks[alive] = {};
   unsigned x = 1;
@@ -102,8 +103,14 @@ void allocate(int operations) {
     x = x * 1664525 + 1013904223;
     void*& place = blocks[(x >> 16) % alive];
     std::free(place);
-    place = std::malloc(16 + (x >> 20) % 1000);
+    place = std::malloc(size_of(x));
   }
+}
+void allocate_mixed(int operations) {
+  allocate(operations, [](unsigned x) { return 16 + (x >> 20) % 1000; });
+}
+void allocate_small(int operations) {
+  allocate(operations, [](unsigned) { return 64; });
 }
 
 result cpu_profile(int hz) {
@@ -126,9 +133,9 @@ result block_profile() {
 }
 
 // Off here is a rate of 0; the cost of being asked shows against a program without the library.
-result heap_profile() {
+result heap_profile(void (*work)(int)) {
   return in_turn(
-      1'000'000, allocate, [] { gort::runtime::set_mem_profile_rate(512 << 10); },
+      1'000'000, work, [] { gort::runtime::set_mem_profile_rate(512 << 10); },
       [] { gort::runtime::set_mem_profile_rate(0); });
 }
 
@@ -277,7 +284,8 @@ int main(int argc, char** argv) {
       {"cpu_1000", [] { return cpu_profile(1000); }},
       {"mutex_5", mutex_profile},
       {"block_10us", block_profile},
-      {"heap", heap_profile},
+      {"heap", [] { return heap_profile(allocate_mixed); }},
+      {"heap_64", [] { return heap_profile(allocate_small); }},
       {"wall", wall_profile},
       {"cpu_accounts", cpu_accounts},
       {"timers", timer_profile},

@@ -22,14 +22,25 @@ bool heap_profile::prepare() noexcept {
   return true;
 }
 
-heap_profile::place* heap_profile::set_of(const void* block) const noexcept {
-  place* all = living_.load_acquire();  // pairs with the release in prepare()
-  if (all == nullptr) return nullptr;
+std::size_t heap_profile::set_of(const void* block) noexcept {
   constexpr std::uint64_t factor = 0x9e3779b97f4a7c15u;
   constexpr unsigned set_bits = 12;
   static_assert(sets == std::size_t{1} << set_bits);
   const std::uint64_t hash = reinterpret_cast<std::uintptr_t>(block) * factor;
-  return all + (hash >> (64 - set_bits)) * places_of_set;
+  return hash >> (64 - set_bits);
+}
+
+heap_profile::place* heap_profile::place_of(const void* block) const noexcept {
+  const std::size_t set = set_of(block);
+  // Relaxed: who asks has got the block from who added it [heap-1], [heap-3].
+  if (living_in_[set].load_relaxed() == 0) return nullptr;
+  place* all = living_.load_acquire();  // pairs with the release in prepare()
+  if (all == nullptr) return nullptr;
+  place* first = all + set * places_of_set;
+  for (place* at = first; at != first + places_of_set; ++at) {
+    if (at->block.load_relaxed() == reinterpret_cast<std::uintptr_t>(block)) return at;
+  }
+  return nullptr;
 }
 
 void heap_profile::add(const void* block, std::size_t bytes, event_table::stack frames,
@@ -40,14 +51,16 @@ void heap_profile::add(const void* block, std::size_t bytes, event_table::stack 
   const auto size = static_cast<std::int64_t>(bytes);
   where->add(allocations, 1);
   where->add(allocated_bytes, size);
-  place* set = set_of(block);
-  for (place* at = set; at != set + places_of_set; ++at) {
+  const std::size_t set = set_of(block);
+  place* first = living_.load_acquire() + set * places_of_set;  // pairs with prepare()
+  for (place* at = first; at != first + places_of_set; ++at) {
     std::uintptr_t free = 0;
     // Relaxed: who looks for this block has it from its owner [heap-1].
     if (at->block.load_relaxed() != 0 ||
         !at->block.cas_relaxed(free, reinterpret_cast<std::uintptr_t>(block)))
       continue;
     at->bucket.store_relaxed(where);
+    living_in_[set].fetch_add_relaxed(1);  // [heap-3]
     return;
   }
   where->add(frees, 1);  // [heap-2]
@@ -55,27 +68,20 @@ void heap_profile::add(const void* block, std::size_t bytes, event_table::stack 
 }
 
 const event_table::bucket* heap_profile::find(const void* block) const noexcept {
-  const place* set = set_of(block);
-  if (set == nullptr) return nullptr;
-  for (const place* at = set; at != set + places_of_set; ++at) {
-    if (at->block.load_relaxed() == reinterpret_cast<std::uintptr_t>(block))
-      return at->bucket.load_relaxed();
-  }
-  return nullptr;
+  const place* at = place_of(block);
+  return at == nullptr ? nullptr : at->bucket.load_relaxed();
 }
 
-bool heap_profile::remove(const void* block) noexcept {
-  place* set = set_of(block);
-  if (set == nullptr) return false;
-  for (place* at = set; at != set + places_of_set; ++at) {
-    if (at->block.load_relaxed() != reinterpret_cast<std::uintptr_t>(block)) continue;
-    event_table::bucket* where = at->bucket.load_relaxed();
-    at->block.store_relaxed(0);
-    where->add(frees, 1);
-    where->add(freed_bytes, static_cast<std::int64_t>(where->tag()));
-    return true;
-  }
-  return false;
+std::size_t heap_profile::remove(const void* block) noexcept {
+  place* at = place_of(block);
+  if (at == nullptr) return 0;
+  event_table::bucket* where = at->bucket.load_relaxed();
+  living_in_[set_of(block)].fetch_sub_relaxed(1);  // first [heap-3]
+  at->block.store_relaxed(0);
+  const std::size_t bytes = where->tag();
+  where->add(frees, 1);
+  where->add(freed_bytes, static_cast<std::int64_t>(bytes));
+  return bytes;
 }
 
 heap_profile::amount heap_profile::scaled(amount sampled, std::int64_t rate_bytes) noexcept {

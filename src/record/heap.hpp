@@ -6,7 +6,11 @@
 //            once: its allocator gives no address out twice. So only its owner looks for it.
 //   [heap-2] That table is of sets: a block is in one of the places of its address's set, or, if
 //            that is full, is not followed: it counts as allocated and freed at once, and as lost.
-//   [heap-3] Nothing here allocates, or locks: this is called in the middle of malloc, in a forked
+//   [heap-3] How many blocks a set has is counted beside it, so that most of those that are not in
+//            the table are told without looking at it (it is large, and cold). The count is raised
+//            before a block's address is told to anybody, and lowered before its place is free: so
+//            it is above 0 for who looks for a block that is there, and never above 64.
+//   [heap-4] Nothing here allocates, or locks: this is called in the middle of malloc, in a forked
 //            child, and where a thread parked in place holds any lock.
 #pragma once
 
@@ -38,8 +42,8 @@ class heap_profile {
            const event_table::labels& whose) noexcept;
   /// Of a sampled block that is not freed meanwhile; null: it is none.
   const event_table::bucket* find(const void* block) const noexcept;
-  /// Such a block may be freed. False: it is none that was sampled.
-  bool remove(const void* block) noexcept;
+  /// Such a block may be freed. Its size, as it was told, above 0; 0: it is none that was sampled.
+  std::size_t remove(const void* block) noexcept;
 
   /// What all blocks were of which these have been sampled, by Go's formula.
   struct amount {
@@ -60,11 +64,13 @@ class heap_profile {
   static constexpr std::size_t sets = 4096, places_of_set = 64;
 
   bool prepare() noexcept;
-  place* set_of(const void* block) const noexcept;
+  static std::size_t set_of(const void* block) noexcept;
+  place* place_of(const void* block) const noexcept;  // null: it is not there
 
   detail::atomic<std::int64_t> rate_{default_rate_bytes};
   detail::atomic<bool> preparing_{false};
   detail::atomic<place*> living_{nullptr};
+  detail::atomic<std::uint8_t> living_in_[sets];  // [heap-3]
   event_table table_;
 };
 

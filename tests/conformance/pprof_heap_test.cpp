@@ -164,6 +164,42 @@ TEST(heap_profile, the_c_librarys_contract_holds) {
   runtime::set_mem_profile_rate(512 << 10);
 }
 
+// A sampled block is used again for one that is larger.
+TEST(heap_profile, a_block_that_is_used_again_has_room) {
+  runtime::set_mem_profile_rate(1);
+  frees_at_once(1, 64 << 20);
+  constexpr std::size_t page = 4096, large = 4000;
+  const auto may_be_large = [&](auto make_small) {
+    blocks small, again;
+    for (int i = 0; i < 50; ++i) small.push_back(make_small());
+    for (void* each : small) std::free(each);
+    for (int i = 0; i < 50; ++i) {
+      again.push_back(std::malloc(large));
+      EXPECT_EQ(reinterpret_cast<std::uintptr_t>(again.back()) % page, 0u);
+      EXPECT_GE(malloc_usable_size(again.back()), large);
+      std::memset(again.back(), i, large);
+    }
+    for (int i = 0; i < 50; ++i) {
+      const auto* bytes = static_cast<const char*>(again[static_cast<std::size_t>(i)]);
+      EXPECT_EQ(bytes[0], i);
+      EXPECT_EQ(bytes[large - 1], i);
+      std::free(again[static_cast<std::size_t>(i)]);
+    }
+  };
+  may_be_large([] { return std::malloc(10); });
+  may_be_large([] { return std::aligned_alloc(4 * page, 16); });
+  may_be_large([] { return std::realloc(std::malloc(10), 20); });
+  may_be_large([] {
+    void* volatile stays = std::malloc(10);
+    volatile std::size_t too_much = static_cast<std::size_t>(-1) / 2;
+    EXPECT_EQ(std::realloc(stays, too_much), nullptr);
+    return stays;
+  });
+  const test::read_profile p = read_heap();
+  runtime::set_mem_profile_rate(512 << 10);
+  EXPECT_EQ(through(p, "may_be_large", inuse_space), 0);
+}
+
 [[gnu::noinline]] void* for_a_request(std::size_t bytes) {
   void* block = std::malloc(bytes);
   asm volatile("" : : "r"(block) : "memory");

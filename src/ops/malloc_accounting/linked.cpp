@@ -3,3 +3,5 @@
 #include "ops/malloc_profile/linked.hpp"
 
 const int* const gort_malloc_accounting_is_linked = &gort_malloc_is_in_front;
+// In place of malloc.cpp's.
+constinit std::uintptr_t gort_malloc_sampled_mask = 0;

@@ -8,10 +8,12 @@
 //
 // Allocations: a thread counts down bytes to its next sample. Frees: a sampled block begins at a
 // page, so that nearly all others are told from it by their address alone: of the C library's
-// ordinary blocks one in 256 begins there, its large ones never do. Those are looked up.
+// ordinary blocks one in 256 begins there, its large ones never do. Those are looked up. Such a
+// block is dear to make, so a few are kept for the next samples (spare.hpp).
 //
 // Counting: what malloc_usable_size() says of a block, and the word before it, when it is handed
-// out and before it is freed (account.hpp).
+// out and before it is freed (account.hpp). Nobody is asked whether that is wanted: where it is, a
+// thread's countdown has always ended, and every block looks as if it had been sampled.
 //
 // Invariants
 //   [malloc-1] Nothing here allocates but by the C library's own entries, takes a lock, or enters
@@ -19,6 +21,7 @@
 //   [malloc-2] A block is taken out of the profile before its memory is given back: nobody else has
 //              its address until then.
 //   [malloc-3] Whatever is sampled, the C library's contract holds: alignment, errno, null.
+//   [malloc-4] A sampled block, as long as it is in the profile, has room for spare_bytes_max.
 //
 // Rejected: a header before each block (16 bytes for all, to find one in thousands); a filter of
 // bits by address (a cache miss for each free).
@@ -30,6 +33,7 @@
 
 #include "ops/malloc_profile/account.hpp"
 #include "ops/malloc_profile/linked.hpp"
+#include "ops/malloc_profile/spare.hpp"
 #include "os/clock.hpp"
 #include "os/memory.hpp"
 #include "record/heap.hpp"
@@ -53,6 +57,9 @@ void* __libc_memalign(std::size_t alignment, std::size_t bytes) noexcept;
 std::size_t malloc_usable_size(void* block) noexcept;
 
 const int gort_malloc_is_in_front = 1;
+// Weak: gort::malloc_accounting's comes in its place. Never written; if it were const the compiler
+// would believe this value.
+[[gnu::weak]] constinit std::uintptr_t gort_malloc_sampled_mask = gort::os::page_bytes - 1;
 }
 
 namespace gort::malloc_profile {
@@ -78,8 +85,9 @@ using record::heap_events;
 }
 
 struct countdown {
-  std::int64_t bytes_left = 0;
-  std::uint64_t random = 0;  // 0: this thread has not begun
+  std::int64_t bytes_left = -1;         // below 0 always, where blocks are counted
+  std::uint64_t random = 0;             // 0: this thread has not begun
+  std::int64_t bytes_left_counted = 0;  // in place of the first, where blocks are counted
 };
 [[gnu::tls_model("initial-exec")]] constinit thread_local countdown own;
 
@@ -89,28 +97,27 @@ std::int64_t draw_gap(std::int64_t rate) noexcept {
 }
 
 // The countdown has ended. True: this one is sampled.
-[[gnu::noinline]] bool begin_next(std::size_t bytes) noexcept {
+[[gnu::noinline]] bool begin_next(std::int64_t& left, std::size_t bytes) noexcept {
   const std::int64_t rate = heap_events.rate_bytes();
   const bool first = own.random == 0;
   if (first)
     own.random =
         (static_cast<std::uint64_t>(os::monotonic_ns()) ^ reinterpret_cast<std::uintptr_t>(&own)) |
         1;
-  own.bytes_left = draw_gap(rate);
+  left = draw_gap(rate);
   if (first && rate > 1) {
-    own.bytes_left -= static_cast<std::int64_t>(bytes);
-    if (own.bytes_left >= 0) return false;
-    own.bytes_left = draw_gap(rate);
+    left -= static_cast<std::int64_t>(bytes);
+    if (left >= 0) return false;
+    left = draw_gap(rate);
   }
   return rate != 0;
 }
 
-[[gnu::always_inline]] inline bool countdown_ends(std::size_t bytes) noexcept {
-  own.bytes_left -= static_cast<std::int64_t>(bytes);
-  return own.bytes_left < 0 && begin_next(bytes);
-}
 [[gnu::always_inline]] inline bool is_sampled(std::size_t bytes) noexcept {
-  return profiles() && countdown_ends(bytes);
+  if (!profiles()) return false;
+  std::int64_t& left = counts() ? own.bytes_left_counted : own.bytes_left;
+  left -= static_cast<std::int64_t>(bytes);
+  return left < 0 && begin_next(left, bytes);
 }
 
 [[gnu::noinline]] void note(const void* block, std::size_t bytes) noexcept {
@@ -127,8 +134,14 @@ std::int64_t draw_gap(std::int64_t rate) noexcept {
   errno = saved_errno;
 }
 
+constinit spare_blocks spare;
+
 [[gnu::noinline]] void* allocate_sampled(std::size_t alignment, std::size_t bytes) noexcept {
-  void* block = __libc_memalign(alignment > os::page_bytes ? alignment : os::page_bytes, bytes);
+  void* block = nullptr;
+  if (bytes <= spare_bytes_max && alignment <= os::page_bytes) block = spare.take();
+  if (block == nullptr)
+    block = __libc_memalign(alignment > os::page_bytes ? alignment : os::page_bytes,
+                            bytes > spare_bytes_max ? bytes : spare_bytes_max);  // [malloc-4]
   if (block != nullptr) note(block, bytes);
   return block;
 }
@@ -142,21 +155,25 @@ std::int64_t draw_gap(std::int64_t rate) noexcept {
 }
 
 // What is left of malloc() and free() beside the common case.
-[[gnu::noinline]] void* allocate_counted(std::size_t bytes) noexcept {
-  if (is_sampled(bytes)) [[unlikely]]
-    return counted(allocate_sampled(alignof(std::max_align_t), bytes));
-  return counted(__libc_malloc(bytes));
+[[gnu::noinline]] void* allocate_slow(std::size_t bytes) noexcept {
+  bool sampled;
+  if (counts()) {
+    own.bytes_left = INT64_MIN / 2;
+    sampled = is_sampled(bytes);
+  } else {
+    sampled = begin_next(own.bytes_left, bytes);
+  }
+  return counted(sampled ? allocate_sampled(alignof(std::max_align_t), bytes)
+                         : __libc_malloc(bytes));
 }
 
-[[gnu::noinline]] void free_counted(void* block) noexcept {
-  if (may_be_sampled(block)) [[unlikely]]
-    heap_events.remove(block);  // [malloc-2]
-  count(-size_of(block));
-  __libc_free(block);
-}
-
-[[gnu::noinline]] void free_at_page(void* block) noexcept {
-  if (block != nullptr) heap_events.remove(block);  // [malloc-2]
+[[gnu::noinline]] void free_slow(void* block) noexcept {
+  if (counts()) count(-size_of(block));
+  if (may_be_sampled(block)) {
+    // Room for a small one [malloc-4].
+    const std::size_t bytes = heap_events.remove(block);  // [malloc-2]
+    if (bytes != 0 && bytes <= spare_bytes_max && spare.keep(block)) return;
+  }
   __libc_free(block);
 }
 
@@ -185,19 +202,15 @@ extern "C" {
 
 void* malloc(std::size_t bytes) noexcept {
   using namespace gort::malloc_profile;
-  if (counts()) [[unlikely]]
-    return allocate_counted(bytes);
-  if (countdown_ends(bytes)) [[unlikely]]  // profiles(), as something has linked this
-    return allocate_sampled(alignof(std::max_align_t), bytes);
+  own.bytes_left -= static_cast<std::int64_t>(bytes);
+  if (own.bytes_left < 0) [[unlikely]]
+    return allocate_slow(bytes);
   return __libc_malloc(bytes);
 }
 
 void free(void* block) noexcept {
-  using namespace gort::malloc_profile;
-  if (counts()) [[unlikely]]
-    return free_counted(block);
-  if (begins_at_page(block)) [[unlikely]]
-    return free_at_page(block);
+  if ((reinterpret_cast<std::uintptr_t>(block) & gort_malloc_sampled_mask) == 0) [[unlikely]]
+    return gort::malloc_profile::free_slow(block);
   __libc_free(block);
 }
 
@@ -214,7 +227,7 @@ void* calloc(std::size_t number, std::size_t bytes) noexcept {
 void* realloc(void* block, std::size_t bytes) noexcept {
   using namespace gort::malloc_profile;
   if (block == nullptr) return malloc(bytes);
-  const bool followed = may_be_sampled(block) && heap_events.remove(block);
+  const bool followed = may_be_sampled(block) && heap_events.remove(block) != 0;
   const std::size_t before = followed ? malloc_usable_size(block) : 0;
   const std::int64_t size_before = counts() ? size_of(block) : 0;
   const bool sampled = bytes != 0 && is_sampled(bytes);
