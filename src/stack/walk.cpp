@@ -99,8 +99,11 @@ struct place {
 
 class walker {
  public:
-  walker(const frame_state& from, const stack_bounds& bounds, bool exact) noexcept
-      : state_(from),
+  walker(const frame_state& from, const stack_bounds& bounds, bool exact,
+         walk_trail* trail) noexcept
+      : trail_(trail),
+        from_sp_(from.sp()),
+        state_(from),
         at_{from.pc, from.sp(), from.values[arch::dwarf_frame_pointer], from.is_return_address},
         bounds_(bounds),
         exact_(exact),
@@ -174,6 +177,28 @@ class walker {
     return may_interpret_ ? slow_step() : chain_step();
   }
 
+  void note(std::uintptr_t at, std::uintptr_t value, bool is_code) noexcept {
+    const std::uintptr_t at_bytes = at - from_sp_;
+    if (trail_->count == walk_trail::reads_max || at_bytes >> 31 != 0) {
+      trail_->is_whole = false;
+      return;
+    }
+    trail_->all[trail_->count++] = {value, static_cast<std::uint32_t>(at_bytes), is_code};
+    if (at_bytes + word_bytes > trail_->end_bytes) trail_->end_bytes = at_bytes + word_bytes;
+  }
+  // Of a step by quick_step(), before it. `caller`: where it reads a frame pointer; 0: nowhere.
+  void leave_trail(bool by_fp, std::uintptr_t back, std::uintptr_t pc,
+                   std::uintptr_t caller) noexcept {
+    // The first is compared anyway. One that is not gone by may be anything.
+    if (by_fp && fp_came_from_ != 0) note(fp_came_from_, at_.fp - from_sp_, false);
+    if (by_fp) fp_came_from_ = 0;
+    note(back, pc, true);
+    if (caller != 0) fp_came_from_ = caller;
+  }
+  void trail_ends() noexcept {
+    if (trail_ != nullptr) trail_->is_whole = false;
+  }
+
   stepped quick_step(const quick_rule& rule) noexcept {
     if (rule.is == quick_rule::how::outermost) return stepped::end;
     const bool by_fp = rule.is == quick_rule::how::by_fp;
@@ -185,7 +210,9 @@ class walker {
     if (!bounds_.holds(back) || (rule.caller_words != 0 && !bounds_.holds(caller)))
       return stepped::nowhere;
     const std::uintptr_t fp = rule.caller_words == 0 ? at_.fp : stack_word(caller);
-    if (!arrive(arch::plain_code_address(stack_word(back)), end, fp)) return stepped::nowhere;
+    const std::uintptr_t pc = arch::plain_code_address(stack_word(back));
+    if (trail_ != nullptr) leave_trail(by_fp, back, pc, rule.caller_words == 0 ? 0 : caller);
+    if (!arrive(pc, end, fp)) return stepped::nowhere;
     return by_fp ? stepped::by_frame_pointer : stepped::without;
   }
 
@@ -217,6 +244,7 @@ class walker {
     (void)reaches(at_.fp + 2 * word_bytes);  // a realigned frame
     constexpr std::uintptr_t largest_frame_of_a_signal = 4 * os::page_bytes;
     if (rules.signal_frame) (void)reaches(at_.sp + largest_frame_of_a_signal);
+    trail_ends();
     switch (stack::step(state_, rules, bounds_)) {
       case step_result::end: return stepped::end;
       case step_result::done: break;
@@ -234,6 +262,7 @@ class walker {
 
   // The frame pointer points at the caller's, above which lies the return address.
   stepped chain_step() noexcept {
+    trail_ends();
     if (at_.fp < at_.sp || at_.fp % word_bytes != 0 || !reaches(at_.fp + 2 * word_bytes) ||
         !bounds_.holds(at_.fp, 2 * word_bytes))
       return stepped::nowhere;
@@ -245,7 +274,10 @@ class walker {
     return stepped::by_frame_pointer;
   }
 
-  frame_state state_;  // the first, and in an exact walk each
+  walk_trail* trail_;  // null: nobody wants one
+  std::uintptr_t from_sp_;
+  std::uintptr_t fp_came_from_ = 0;  // and was not compared yet; 0: it is the first, or was
+  frame_state state_;                // the first, and in an exact walk each
   place at_;
   stack_bounds bounds_;
   bool exact_;
@@ -276,12 +308,15 @@ frame_state interrupted_frame(std::uintptr_t pc, const std::uintptr_t* registers
   return out;
 }
 
-walked walk(const frame_state& from, const stack_bounds& bounds, const void** pcs,
-            std::size_t room) noexcept {
-  walker quick(from, bounds, false);
+walked walk(const frame_state& from, const stack_bounds& bounds, const void** pcs, std::size_t room,
+            walk_trail* trail) noexcept {
+  if (trail != nullptr)
+    trail->is_whole = bounds.high != 0 && from.is_return_address && from.sp() % word_bytes == 0;
+  walker quick(from, bounds, false, trail);
   const walked found = quick.run(pcs, room);
   if (!found.cut && !quick.asks_for_all_registers()) return found;
-  return walker(from, bounds, true).run(pcs, room);  // [walk-3]
+  if (trail != nullptr) trail->is_whole = false;
+  return walker(from, bounds, true, nullptr).run(pcs, room);  // [walk-3]
 }
 
 }  // namespace gort::stack

@@ -54,9 +54,23 @@ struct walked {
   bool cut = false;  // it leads nowhere before its end; not set where `room` was too small
 };
 
+/// What a walk was led by, for walk_memo: all words of the stack that it has gone by.
+struct walk_trail {
+  static constexpr std::size_t reads_max = 64;
+  struct read {
+    std::uintptr_t value;    // code: a plain address; else counted from the stack pointer
+    std::uint32_t at_bytes;  // likewise
+    bool is_code;
+  };
+  bool is_whole = false;  // nothing else has led it
+  std::size_t count = 0;
+  std::uintptr_t end_bytes = 0;  // of what was read
+  read all[reads_max];
+};
+
 /// From there on, innermost first; each as a return address: an instruction that was interrupted
 /// counts as if the call were that. Any thread, any signal handler; the stack must stand still.
-walked walk(const frame_state& from, const stack_bounds& bounds, const void** pcs,
-            std::size_t room) noexcept;
+walked walk(const frame_state& from, const stack_bounds& bounds, const void** pcs, std::size_t room,
+            walk_trail* trail = nullptr) noexcept;
 
 }  // namespace gort::stack

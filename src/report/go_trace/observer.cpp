@@ -13,7 +13,7 @@
 #include "sched/gmp/current.hpp"
 #include "sched/gmp/own_stack.hpp"
 #include "sched/gmp/proc.hpp"
-#include "stack/walk.hpp"
+#include "stack/walk_memo.hpp"
 
 namespace gort::report {
 
@@ -27,7 +27,10 @@ using sched::moment;
 constexpr std::size_t stack_slots = std::size_t{1} << 17;
 constexpr std::size_t stack_words = std::size_t{1} << 21;  // 16 MiB, of which what is used is there
 
+constexpr std::size_t memo_bytes = std::size_t{2} << 20;
+
 record::stack_table stacks;
+stack::walk_memo walked_before;
 void* stack_memory = nullptr;
 
 detail::spin_lock outside_lock;
@@ -49,13 +52,24 @@ void with_lane(sched::m* here, F f) noexcept {
 }
 
 // Of the calling thread, without the frames of seams and this file; names.cpp leaves the rest out.
-[[gnu::noinline]] std::uint64_t own_stack() noexcept {
+// Out of line: it takes some kilobytes of stack.
+[[gnu::noinline]] std::uint64_t walk_own(const stack::frame_state& from,
+                                         const sched::own_stack& own) noexcept {
   const void* pcs[record::stack_table::depth_max];
+  stack::walk_trail trail;
+  const stack::walked found = stack::walk(from, own.bounds, pcs, std::size(pcs), &trail);
+  const std::uint32_t number = stacks.number_of(pcs, found.frames);
+  walked_before.add(from, own.bounds, trail, number);
+  return number;
+}
+
+// Most stacks have been seen before.
+[[gnu::noinline]] std::uint64_t own_stack() noexcept {
   const stack::frame_state from = stack::calling_frame();
   const sched::own_stack own = sched::own_stack_at(from.sp());
   if (own.bounds.high == 0) return 0;  // a plain thread's
-  const stack::walked found = stack::walk(from, own.bounds, pcs, std::size(pcs));
-  return stacks.number_of(pcs, found.frames);
+  if (const std::uint32_t known = walked_before.find(from, own.bounds); known != 0) return known;
+  return walk_own(from, own);
 }
 
 template <bool with_stack>
@@ -205,7 +219,8 @@ constexpr sched::observer trace_with_stacks = table<true>();
 constexpr sched::observer trace_without_stacks = table<false>();
 
 bool reset_trace_stacks() noexcept {
-  const std::size_t bytes = record::stack_table::bytes_for(stack_slots, stack_words);
+  const std::size_t table_bytes = record::stack_table::bytes_for(stack_slots, stack_words);
+  const std::size_t bytes = table_bytes + memo_bytes;
   if (stack_memory == nullptr) {
     stack_memory = os::reserve(bytes);
     if (stack_memory == nullptr) return false;
@@ -213,6 +228,7 @@ bool reset_trace_stacks() noexcept {
     std::memset(stack_memory, 0, bytes);
   }
   stacks.use(stack_memory, stack_slots, stack_words);
+  walked_before.use(static_cast<char*>(stack_memory) + table_bytes, memo_bytes);
   return true;
 }
 
