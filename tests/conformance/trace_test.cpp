@@ -282,6 +282,31 @@ TEST(trace, flight_recorder_keeps_the_last) {
   EXPECT_EQ(seen.with_text(region_begin, "in both"), 1u);
 }
 
+// Neither counted nor shown; and a trace knows it that begins before it has run.
+TEST(trace, its_reader_is_the_runtimes_own) {
+  std::string file;
+  trace::counts how;
+  test::with_procs(1, [&] {
+    const std::int64_t before = runtime::num_goroutine();
+    trace::flight_recorder recorder;
+    recorder.start();
+    trace::start(into(file));
+    for (int i = 0; i < 3; ++i) {
+      EXPECT_EQ(runtime::num_goroutine(), before);
+      std::vector<char> dump(1 << 20);
+      dump.resize(runtime::stack(dump, true));
+      EXPECT_EQ(std::string_view(dump.data(), dump.size()).find("trace reader"),
+                std::string_view::npos);
+      gort::sleep(60ms);
+    }
+    how = trace::stop();
+    recorder.stop();
+  });
+  EXPECT_EQ(how.repairs, 0u);
+  EXPECT_EQ(how.lost_events, 0u);
+  test::expect_valid_trace(file, nullptr);
+}
+
 // The tool's own profiles, with what the program did.
 TEST(trace, the_tool_makes_profiles_of_it) {
   if (test::go_command().empty()) return;

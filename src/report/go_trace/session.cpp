@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include <gort/go.hpp>
 #include <gort/time.hpp>
 
 #include "record/event_clock.hpp"
@@ -12,6 +11,7 @@
 #include "report/go_trace/rewind.hpp"
 #include "report/go_trace/snapshot.hpp"
 #include "report/symbolizer.hpp"
+#include "sched/switching/system_goroutine.hpp"
 
 namespace gort::report {
 
@@ -96,7 +96,7 @@ void trace_session::fill(trace_model& to, const trace_snapshot& seen) const {
 std::error_code trace_session::start(trace::sink to, const trace::options& how) {
   const guard held(lock_);
   if (stream_ != nullptr) return trace::errc::already_enabled;
-  if (!open(how.buffer_bytes)) return trace::errc::no_memory;
+  if (!open(how.buffer_bytes) || !start_reader()) return trace::errc::no_memory;
   auto made = std::make_unique<stream>(std::move(to), *this);
   refresh_symbols();
   trace_snapshot seen;
@@ -109,13 +109,20 @@ std::error_code trace_session::start(trace::sink to, const trace::options& how) 
   made->model.start(seen.began_ns, seen.settled_ns);
   made->began_ns = made->generation_ns = seen.began_ns;
   stream_ = std::move(made);
-  start_reader();
   return {};
 }
 
-void trace_session::start_reader() {
-  if (std::exchange(reader_runs_, true)) return;
-  go({.name = "trace reader"}, [this] { read_on(); });
+// Of the runtime's own, as Go's. It ends where nothing came of it.
+bool trace_session::start_reader() {
+  if (reader_runs_) return true;
+  reader_runs_ = sched::start_system_goroutine(
+      "trace reader",
+      [](detail::spawn_record* record) {
+        detail::spawn_free(record);
+        only().read_on();
+      },
+      nullptr);
+  return reader_runs_;
 }
 
 // [session-2]
@@ -182,7 +189,7 @@ std::error_code trace_session::start_recorder(const void* who,
     return recorder_->who == who ? trace::errc::recorder_enabled
                                  : trace::errc::other_recorder_enabled;
   }
-  if (!open(how.max_bytes + chunks_for_bursts * record::trace_chunk::bytes))
+  if (!open(how.max_bytes + chunks_for_bursts * record::trace_chunk::bytes) || !start_reader())
     return trace::errc::no_memory;
   // Nothing of the snapshot is needed but the moment at which all know.
   trace_snapshot seen;
@@ -193,7 +200,6 @@ std::error_code trace_session::start_recorder(const void* who,
   is_on.store_relaxed(1);  // a hint
   recorder_ = recorder{who, how, seen.settled_ns};
   reader_.keep(true);
-  start_reader();
   return {};
 }
 

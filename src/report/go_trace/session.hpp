@@ -65,7 +65,7 @@ class trace_session {
 
   bool open(std::size_t buffer_bytes);
   void observe_no_more() noexcept;
-  void start_reader();
+  bool start_reader();
   void read_on();
   void fill(trace_model& to, const class trace_snapshot& seen) const;
   void step(bool last);

@@ -90,7 +90,7 @@ bool trace_snapshot::take(const sched::observer* table, bool with_stacks) {
       [](const sched::goroutine_view& each, void* raw) {
         static_cast<visit*>(raw)->to.add({each.id, 0, 0, trace_model::state::runnable});
       },
-      &all, sched::dump_stop::whole);
+      &all, sched::dump_stop::whole, true);
   procs = static_cast<std::uint64_t>(sched::proc_count());
   if (sched::m* here = sched::current_m(); here != nullptr && here->held != nullptr) {
     holds_p = true;

@@ -57,6 +57,7 @@ struct visitor {
   void (*f)(const goroutine_view&, void*);
   void* argument;
   const g* self;
+  bool system_too = false;
 
   // A goroutine whose thread sleeps in a call may return from it and end at any time, and its name
   // with it: that goes under the lock (drop_extra()).
@@ -74,7 +75,9 @@ struct visitor {
     f(view, argument);
   }
 
-  static bool shown(runnable r) noexcept { return is_unstarted(r) && !is_system(*as_record(r)); }
+  bool shown(runnable r) const noexcept {
+    return is_unstarted(r) && (system_too || !is_system(*as_record(r)));
+  }
 
   void unstarted(runnable r) const {
     if (shown(r)) f(view_of(*as_record(r)), argument);
@@ -131,8 +134,8 @@ void for_each_goroutine(void (*f)(const goroutine_view&, void*), void* argument,
 }
 
 std::size_t for_each_unstarted(void (*f)(const goroutine_view&, void*), void* argument,
-                               dump_stop stopped) noexcept {
-  const visitor visit{f, argument, arch::load_current_g()};
+                               dump_stop stopped, bool system_too) noexcept {
+  const visitor visit{f, argument, arch::load_current_g(), system_too};
   const bool stays = stopped == dump_stop::whole;
   // A P's own queues have no lock: who computes on may come into gort, and take from them.
   const int procs = stays ? proc_count() : 0;

@@ -59,9 +59,9 @@ void for_each_goroutine(void (*f)(const goroutine_view&, void*), void* argument,
                         dump_stop stopped) noexcept;
 /// Calls f for those that have no stack yet. They are in queues, in records that are soon used
 /// again. So if the world is not stopped as a whole, only some of those in queues that have a lock
-/// are shown; returns how many of those are not.
+/// are shown; returns how many of those are not. system_too: the runtime's own as well.
 std::size_t for_each_unstarted(void (*f)(const goroutine_view&, void*), void* argument,
-                               dump_stop stopped) noexcept;
+                               dump_stop stopped, bool system_too = false) noexcept;
 /// Calls f for that one, if it is the record of a goroutine that is not the runtime's own.
 void show_started(const detail::g& each, void (*f)(const goroutine_view&, void*),
                   void* argument) noexcept;
