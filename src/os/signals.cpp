@@ -60,12 +60,21 @@ register_set registers_of(const ucontext_t& context) noexcept {
   return out;
 }
 
+// What the process began with: somebody else's, from the shell. What the program itself has set
+// before the runtime starts is its own wish.
+sighandler_t quit_before = SIG_DFL;
+
+[[gnu::constructor(101)]] void look_at_quit() noexcept {
+  struct sigaction now {};
+  if (sigaction(SIGQUIT, nullptr, &now) == 0 && now.sa_handler == SIG_IGN) quit_before = SIG_IGN;
+}
+
 void on_quit(int, siginfo_t*, void* context) {
   const int saved_errno = errno;
   if (getpid() == quit_process) {
     quit_function(registers_of(*static_cast<const ucontext_t*>(context)));
   } else {  // a child that has not come to its fork handlers, as [caught-4]
-    std::signal(SIGQUIT, SIG_DFL);
+    std::signal(SIGQUIT, quit_before);
     kill(getpid(), SIGQUIT);
   }
   errno = saved_errno;
@@ -115,7 +124,7 @@ void restore_signals(const sigset_t& mask) noexcept {
 bool quit_is_default() noexcept {
   struct sigaction now {};
   return sigaction(SIGQUIT, nullptr, &now) == 0 && (now.sa_flags & SA_SIGINFO) == 0 &&
-         now.sa_handler == SIG_DFL;
+         (now.sa_handler == SIG_DFL || now.sa_handler == quit_before);
 }
 
 void handle_quit(void (*f)(const register_set&) noexcept) noexcept {
@@ -132,7 +141,7 @@ void forget_quit() noexcept {
   struct sigaction now {};
   if (sigaction(SIGQUIT, nullptr, &now) == 0 && (now.sa_flags & SA_SIGINFO) != 0 &&
       now.sa_sigaction == on_quit)
-    std::signal(SIGQUIT, SIG_DFL);
+    std::signal(SIGQUIT, quit_before);
 }
 
 void exit_after(unsigned seconds, const char* text, int status) noexcept {

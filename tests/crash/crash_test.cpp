@@ -18,6 +18,7 @@
 #include <gort/runtime.hpp>
 #include <gort/select.hpp>
 #include <gort/sync.hpp>
+#include <gort/time.hpp>
 
 #include "base/sanitizer.hpp"
 #include "support/program.hpp"
@@ -141,6 +142,20 @@ TEST(program, DISABLED_quit) {
     until_one_waits();
     sends_quit();
     waits_for(c);
+  });
+}
+
+TEST(program, DISABLED_quit_ignored_at_the_beginning) {
+  std::signal(SIGQUIT, SIG_IGN);
+  execl("/proc/self/exe", "crash_test", "--gtest_also_run_disabled_tests",
+        "--gtest_filter=*.DISABLED_quit", nullptr);
+}
+
+TEST(program, DISABLED_quit_ignored_by_the_program) {
+  std::signal(SIGQUIT, SIG_IGN);
+  run([] {
+    kill(getpid(), SIGQUIT);
+    gort::sleep(std::chrono::milliseconds(10));
   });
 }
 
@@ -286,6 +301,18 @@ TEST(crash, sigquit_prints_everything) {
   // ThreadSanitizer holds back the signal that stops the one that computes.
   EXPECT_TRUE(p.has(base::with_tsan ? "stack unavailable" : "computes(...)")) << p.text;
   EXPECT_TRUE(p.has("\nrip    0x") || p.has("\npc     0x")) << p.text;
+}
+
+// A script's background job begins so.
+TEST(crash, sigquit_is_taken_where_the_process_began_with_it_ignored) {
+  const ended p = run_program("quit_ignored_at_the_beginning", "GOTRACEBACK=none");
+  EXPECT_EQ(p.status, 2);
+  EXPECT_TRUE(p.has("SIGQUIT: quit\nPC=0x")) << p.text;
+}
+
+TEST(crash, sigquit_stays_ignored_where_the_program_has_said_so) {
+  const ended p = run_program("quit_ignored_by_the_program");
+  EXPECT_EQ(p.status, 0) << p.text;
 }
 
 // All threads share one arena, whose lock is held by one that is stopped, more often than not.
