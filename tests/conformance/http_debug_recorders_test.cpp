@@ -233,6 +233,25 @@ TEST(http_debug_recorders, a_trace_comes_while_it_is_recorded_and_ends_with_its_
   });
 }
 
+// One that takes nothing: its trace ends when it is due, and the next one gets its own.
+TEST(http_debug_recorders, a_client_that_stalls_holds_up_nobody) {
+  gort::run([] {
+    service s;
+    const asked stalled(s, "/debug/trace?seconds=1");
+    wait_until([] { return gort::trace::is_enabled(); });
+    // More than what sockets hold.
+    const std::string filling(1000, 'x');
+    std::uint64_t logged = 0;
+    for (; gort::trace::is_enabled(); ++logged) {
+      gort::trace::log(gort::background(), "bulk", std::to_string(logged) + filling);
+      gort::runtime::gosched();
+    }
+    EXPECT_GT(logged, 16'000u);
+    const auto got = s.ask("/debug/trace?seconds=0.1");
+    EXPECT_EQ(got.status, 200) << got.body;
+  });
+}
+
 TEST(http_debug_recorders, a_second_one_gets_gos_error_and_the_first_goes_on) {
   gort::run([] {
     service s;
@@ -282,18 +301,19 @@ TEST(http_debug_recorders, bad_parameters_are_told_what_is_allowed) {
       EXPECT_EQ(got.go_pprof, "1") << path;
       EXPECT_EQ(got.disposition, "") << path;
     };
-    for (const char* each : {"0", "-1", "x", "1.5", "3601"})
+    for (const char* each : {"", "0", "-1", "x", "1.5", "3601"})
       refused("pprof/profile?seconds=" + std::string(each),
               "invalid value for \"seconds\" - must be a positive integer, 1 to 3600");
     refused("pprof/profile?debug=1", "unknown parameter \"debug\" - allowed here: seconds");
-    for (const char* each : {"0", "-1", "x", "1s", "1e3", "inf", "nan", "3600.1", "0x1"}) {
+    for (const char* each : {"", "0", "-1", "x", "1s", "1e3", "inf", "nan", "3600.1", "0x1"}) {
       for (const char* path : {"trace", "pprof/trace"})
         refused(std::string(path) + "?seconds=" + each,
                 "invalid value for \"seconds\" - must be a positive number, at most 3600");
     }
+    refused("trace?format=", "invalid value for \"format\" - allowed here: go, perfetto");
     refused("trace?format=chrome", "invalid value for \"format\" - allowed here: go, perfetto");
     for (const char* which : {"mutex", "block"}) {
-      for (const char* each : {"0", "-1", "x", "1000000001"})
+      for (const char* each : {"", "0", "-1", "x", "1000000001"})
         refused(std::string(which) + "/enable?rate=" + each,
                 "invalid value for \"rate\" - must be a positive integer, 1 to 1000000000");
       refused(std::string(which) + "/disable?rate=1",

@@ -158,10 +158,11 @@ TEST(http_debug, bad_parameters_are_told_what_is_allowed) {
     refused("nothing", 404, "Unknown profile");
     const std::string seconds =
         "invalid value for \"seconds\" - must be a positive integer, 1 to 3600";
-    for (const char* each : {"0", "-1", "x", "1.5", "99999999999999999999", "3601"})
+    for (const char* each : {"", "0", "-1", "x", "1.5", "99999999999999999999", "3601"})
       refused("goroutine?seconds=" + std::string(each), 400, seconds);
     refused("goroutine?debug=3", 400,
             "invalid value for \"debug\" - must be an integer from 0 to 2");
+    refused("goroutine?debug", 400, "invalid value for \"debug\" - must be an integer from 0 to 2");
     refused("goroutine?gc=yes", 400, "invalid value for \"gc\" - must be an integer from 0 to 1");
     refused("goroutine?second=1", 400,
             "unknown parameter \"second\" - allowed here: debug gc seconds");
@@ -223,11 +224,12 @@ TEST(http_debug, a_request_that_is_not_local_is_refused) {
     const std::string path = "/debug/pprof/cmdline";
     const auto status = [&](const service::fields& more) { return s.ask(path, more).status; };
     EXPECT_EQ(status({}), 200);
-    for (const char* host : {"localhost", "LOCALHOST:80", "127.0.0.1", "127.1.2.3:1", "[::1]:8080"})
+    for (const char* host : {"localhost", "LOCALHOST:80", "localhost.", "localhost.:80",
+                             "127.0.0.1", "127.1.2.3:1", "[::1]:8080"})
       EXPECT_EQ(status({{"Host", host}}), 200) << host;
     for (const char* host :
          {"evil.example", "evil.example:8080", "localhost.evil.example", "127.0.0.1.evil.example",
-          "10.0.0.1", "[2001:db8::1]:80", "xlocalhost"})
+          "10.0.0.1", "[2001:db8::1]:80", "xlocalhost", "localhost..", "."})
       EXPECT_EQ(status({{"Host", host}}), 403) << host;
     for (const char* mark :
          {"Forwarded", "X-Forwarded-For", "x-forwarded-host", "X-Real-IP", "Via"})

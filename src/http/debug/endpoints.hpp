@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <gort/http/debug.hpp>
 
@@ -45,8 +46,9 @@ class parameters {
   parameters(const request& r, response_writer& w, std::initializer_list<std::string_view> allowed);
 
   bool good() const noexcept { return good_; }
-  bool has(std::string_view key) const { return !of_.query_value(key).empty(); }
-  /// A whole number from `least` to `most`, or `otherwise` if the key is not there.
+  bool has(std::string_view key) const;
+  /// A whole number from `least` to `most`, or `otherwise` if the key is not there. A key without a
+  /// value is wrong, here and below.
   std::int64_t number(std::string_view key, std::int64_t least, std::int64_t most,
                       std::int64_t otherwise);
   /// Seconds, more than 0, fractions too, or `otherwise`.
@@ -59,6 +61,7 @@ class parameters {
 
   const request& of_;
   response_writer& to_;
+  std::vector<std::string> keys_;
   bool good_ = true;
 };
 
@@ -77,6 +80,8 @@ void serve_rate(request& r, response_writer& w);
 // --- src/http/debug/recorders.cpp
 void serve_cpu_profile(request& r, response_writer& w);
 void serve_wall_profile(request& r, response_writer& w);
+
+// --- src/http/debug/traces.cpp
 void serve_trace(request& r, response_writer& w);
 
 // --- src/http/debug/process.cpp

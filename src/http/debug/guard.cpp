@@ -89,6 +89,7 @@ bool is_local_host(std::string_view host) {
       net::endpoint::parse(has_port ? std::string(host) : std::string(host) + ":0", error);
   if (!error) return number.is_loopback();
   if (has_port) host = host.substr(0, host.rfind(':'));
+  if (host.ends_with('.')) host.remove_suffix(1);  // of the root: curl sends it as it was typed
   constexpr std::string_view name = "localhost";
   return equal_fold(host, name);
 }

@@ -103,6 +103,7 @@ parameters::parameters(const request& r, response_writer& w,
     rest.remove_prefix(std::min(pair.size() + 1, rest.size()));
     std::string key;
     percent_decode(pair.substr(0, pair.find('=')), key, true);
+    if (!pair.empty()) keys_.push_back(key);
     if (key.empty() || std::ranges::find(allowed, key) != allowed.end()) continue;
     std::string text = "unknown parameter \"" + key + "\" - allowed here:";
     if (allowed.size() == 0) text += " none";
@@ -111,10 +112,14 @@ parameters::parameters(const request& r, response_writer& w,
   }
 }
 
+bool parameters::has(std::string_view key) const {
+  return std::ranges::find(keys_, key) != keys_.end();
+}
+
 std::int64_t parameters::number(std::string_view key, std::int64_t least, std::int64_t most,
                                 std::int64_t otherwise) {
   const std::string text = of_.query_value(key);
-  if (text.empty() || !good_) return otherwise;
+  if (!has(key) || !good_) return otherwise;
   const auto value = parse_decimal(text);
   if (value && *value >= static_cast<std::uint64_t>(least) &&
       *value <= static_cast<std::uint64_t>(most))
@@ -131,7 +136,7 @@ std::int64_t parameters::number(std::string_view key, std::int64_t least, std::i
 
 std::chrono::nanoseconds parameters::time(std::string_view key, std::chrono::seconds otherwise) {
   const std::string text = of_.query_value(key);
-  if (text.empty() || !good_) return otherwise;
+  if (!has(key) || !good_) return otherwise;
   double value = 0;
   const char* end = text.data() + text.size();
   const auto read = std::from_chars(text.data(), end, value, std::chars_format::fixed);
@@ -156,7 +161,7 @@ std::string_view parameters::word(std::string_view key,
     if (text == each) return each;
     (all += all.empty() ? "" : ", ") += each;
   }
-  if (!text.empty() && good_)
+  if (has(key) && good_)
     fail("invalid value for \"" + std::string(key) + "\" - allowed here: " + all);
   return *allowed.begin();
 }

@@ -1,15 +1,12 @@
-// What is recorded while the client waits: CPU and wall profiles, which come at the end, and
-// execution traces, which come as they are written. One of each at a time in a process: a second
-// one is told so in Go's words. Who goes away ends his.
+// What is recorded while the client waits: CPU and wall profiles, which come at the end. One of
+// each at a time in a process: a second one is told so in Go's words. Who goes away ends his.
 #include <chrono>
 #include <exception>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <utility>
 
 #include <gort/pprof.hpp>
-#include <gort/trace.hpp>
 
 #include "http/debug/endpoints.hpp"
 
@@ -80,37 +77,6 @@ void serve_wall_profile(request& r, response_writer& w) {
   serve_recorded(r, w,
                  {pprof::start_wall_profile, pprof::stop_wall_profile, "wall",
                   "Could not enable wall profiling: "});
-}
-
-void serve_trace(request& r, response_writer& w) {
-  const bool is_pprofs = r.path().starts_with("/debug/pprof/");
-  parameters given(r, w, {"seconds", "format"});
-  const std::chrono::nanoseconds time = given.time("seconds", seconds(is_pprofs ? 1 : 5));
-  const bool for_perfetto = given.word("format", {"go", "perfetto"}) == "perfetto";
-  if (!given.good()) return;
-  r.extend_write_timeout(time);
-  set_binary(w, for_perfetto ? "trace.perfetto-trace" : "trace");
-  std::string whole;  // what Perfetto's format is made of, when it has ended
-  const auto send = [&, write = writer_to(w)](std::string_view piece) {
-    if (for_perfetto) {
-      whole += piece;
-      return;
-    }
-    write(piece);
-    std::error_code error;
-    w.flush(error);
-    if (error) throw abort_handler();
-  };
-  std::error_code error;
-  trace::start(send, {}, error);
-  if (error) {
-    return refuse(w, status::internal_server_error, "Could not enable tracing: " + error.message());
-  }
-  // From here on `w` is the sink's, until the trace has been stopped.
-  stopper running(trace::stop);
-  if (!wait_for(r, time)) return;
-  running.stop();  // which throws what the sink has
-  if (for_perfetto) trace::to_perfetto(whole, writer_to(w));
 }
 
 }  // namespace gort::http::debug
