@@ -236,7 +236,7 @@ TEST(http_debug_recorders, a_trace_comes_while_it_is_recorded_and_ends_with_its_
 // One that takes nothing: its trace ends when it is due, and the next one gets its own.
 TEST(http_debug_recorders, a_client_that_stalls_holds_up_nobody) {
   gort::run([] {
-    service s;
+    service s({}, {.write_stall_timeout = 10min});  // the server puts up with it
     const asked stalled(s, "/debug/trace?seconds=1");
     wait_until([] { return gort::trace::is_enabled(); });
     // More than what sockets hold.
