@@ -45,7 +45,8 @@ void use_program_mask() noexcept;
 sigset_t open_signals_of_goroutines() noexcept;
 void restore_signals(const sigset_t& mask) noexcept;
 
-/// Nobody has installed a handler for SIGQUIT, nor ignored it.
+/// The program has installed no handler for SIGQUIT, nor ignored it; that it was ignored when the
+/// process began (a script's background job) does not count.
 bool quit_is_default() noexcept;
 
 /// Calls f in the signal handler, on the alternate stack if the thread has one.
