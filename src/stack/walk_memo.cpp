@@ -9,7 +9,7 @@ namespace gort::stack {
 namespace {
 
 GORT_UNSANITIZED inline std::uintptr_t word_at(std::uintptr_t address) noexcept {
-  return *reinterpret_cast<const volatile std::uintptr_t*>(address);
+  return *reinterpret_cast<const std::uintptr_t*>(address);
 }
 
 std::uintptr_t frame_pointer_of(const frame_state& from) noexcept {

@@ -1,4 +1,5 @@
 // The debug endpoints that record while the client waits, and those that switch a profile on.
+// Long file: all of them are asked in the same ways, of the same shop.
 #include <array>
 #include <chrono>
 #include <ctime>

@@ -1,7 +1,6 @@
 // What is found without a walk is what a walk would find.
 #include "stack/walk_memo.hpp"
 
-#include <alloca.h>
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -72,11 +71,15 @@ void one_more(looker& by, random& choose, int depth);
   one_more(by, choose, depth);
   asm("");
 }
-[[gnu::noinline]] void of_any_size(looker& by, random& choose, int depth) {
-  void* some = alloca(16 * (1 + choose() % 4));
-  asm volatile("" : : "r"(some) : "memory");
+template <std::size_t bytes>
+[[gnu::noinline]] void of_size(looker& by, random& choose, int depth) {
+  char some[bytes];
+  asm volatile("" : : "r"(&some) : "memory");
   one_more(by, choose, depth);
   asm("");
+}
+void of_any_size(looker& by, random& choose, int depth) {
+  return choose() % 2 == 0 ? of_size<16>(by, choose, depth) : of_size<64>(by, choose, depth);
 }
 // Through the C library, which may keep no frame pointers.
 struct sorted {
