@@ -25,6 +25,10 @@
 //             marking until forget_free_spans() it has what was swept in the last one, which is not
 //             taken over: its sweep_cycle would become the present one, and what is dead in it
 //             would be spared, but not what that leads to.
+//   [central-3] A span that is not cached, and was not swept in this cycle, is in no list once
+//             forget_free_spans() has been: nobody but the collector can come by it, which sweeps
+//             it without a lock. Who makes one says so before it is announced, who lets go of one
+//             releases, and the collector looks at `cached` first.
 //   [central-2] Lock order: shared cache -> class -> gate -> pages.
 //
 // A P that exists no longer (GOMAXPROCS) keeps its cache, and so at most a span for each class.
@@ -153,8 +157,10 @@ void try_small(std::uintptr_t* to, kind of, unsigned size_class, std::size_t off
   take_slot(*all, *mine, of, size_class, out);
   if (out.slot != 0) {
     const bin& from = mine->bins[static_cast<unsigned>(of)][size_class];
-    if (out.sampled) [[unlikely]]
-      from.from->sampled.fetch_add_relaxed(1);
+    if (out.sampled) [[unlikely]] {
+      const std::uint32_t slot = slot_in(size_class, out.slot - from.from->base);
+      from.from->sampled.fetch_add_relaxed(sampled_slots::one(slot));
+    }
     if (zeroed && of == kind::plain && !from.from->fresh)
       std::memset(reinterpret_cast<void*>(out.slot), 0, from.slot_bytes);
     store_new(to, out.slot + offset);
@@ -180,7 +186,7 @@ void try_large(std::uintptr_t* to, std::size_t bytes, std::size_t alignment, kin
   made->cached.store_relaxed(1);  // [alloc-1]
   made->bits[0].live.store_relaxed(1);
   out.sampled = samples_large(made->slot_bytes);
-  made->sampled.store_relaxed(out.sampled ? 1 : 0);
+  made->sampled.store_relaxed(out.sampled ? sampled_slots::one(0) : 0);
   counted.spans_made.fetch_add_relaxed(1);
   counted.allocated_large_bytes.fetch_add_relaxed(made->slot_bytes);
   // Release pairs with the acquire in count_heap(): who sees it freed sees this [stat-2].
@@ -196,7 +202,7 @@ void try_large(std::uintptr_t* to, std::size_t bytes, std::size_t alignment, kin
     detail::spin_guard guard(class_of(*all, *made).lock);
     gate().with_lock([&](bool) {  // the marking that it was not there for may be over
       made->sweep_cycle.store_relaxed(sweep_cycle());
-      made->cached.store_relaxed(0);
+      made->cached.store_release(0);  // pairs with the acquire in sweep_span()
     });
   }
   out.slot = made->base;

@@ -96,9 +96,7 @@ void run_cycle(bool for_quiet) noexcept {
   find_hidden_pointers();
   find_the_dead();
   trace_frees();
-  const std::uint32_t cycle = sweep_cycle();
-  std::size_t live = 0;
-  for_each_span([&](span& each) { live += sweep_span(each, cycle).live_bytes; });
+  const std::size_t live = sweep_all(sweep_cycle());
   if (for_quiet) now.quiet_found.store_relaxed(live);
   cycle_has_ended({.found = live,
                    .handed_out_before = at_end,

@@ -51,7 +51,7 @@ struct alignas(64) span {
   managed::kind kind = managed::kind::plain;
   detail::atomic<std::uint8_t> cached;    // written under the lock of its class [span-3]
   bool fresh = false;                     // its memory is zero as far as nobody has had it
-  detail::atomic<std::uint32_t> sampled;  // objects of it that the heap profile follows [sample-2]
+  detail::atomic<std::uint32_t> sampled;  // a sampled_slots [sample-2]
   span* next = nullptr;                   // in the list of its class; its lock
   struct alignas(16) slot_bits {          // of 64 slots, in one line
     detail::atomic<std::uint64_t> live;
@@ -61,11 +61,14 @@ struct alignas(64) span {
   detail::atomic<std::uint64_t> held[bitmap_words];  // written by the collector [span-5]
 
   std::uintptr_t address_of(std::uint32_t slot) const noexcept { return base + slot * slot_bytes; }
+  /// So many of each bitmap are used.
+  std::size_t words() const noexcept { return (slots + 63) / 64; }
   bool holds(std::uint32_t slot) const noexcept {
     // Acquire pairs with the release in take_over() and sweep_span().
     return (bits[slot / 64].live.load_acquire() >> slot % 64 & 1) != 0;
   }
-  /// What is neither marked nor held is dead. With the lock of its class or the gate's.
+  /// What is neither marked nor held is dead. With the lock of its class or the gate's, or by who
+  /// has it alone [central-3].
   bool is_settled(std::uint32_t cycle) const noexcept {
     return sweep_cycle.load_relaxed() != cycle &&
            (size_class != large_class || cached.load_relaxed() == 0);
@@ -183,7 +186,7 @@ span* take_pages(std::size_t pages, std::size_t alignment, bool& fresh) noexcept
 void announce_span(span& made) noexcept;
 /// Fills heap.pages in: from now on its addresses lead to it.
 void publish_span(span& made) noexcept;
-void free_span(span& dead) noexcept;
+void free_spans(span* const* dead, std::size_t count) noexcept;
 /// Calls f(span) for all published ones; who frees spans, the collector, is who calls.
 void for_each_span(void (*f)(span&, void*), void* argument) noexcept;
 template <class F>
@@ -214,13 +217,10 @@ page_counts count_pages() noexcept;
 void forget_free_spans() noexcept;
 /// After the barrier of a marking: what caches have free is held for this cycle [alloc-3].
 void hold_cached_slots() noexcept;
-/// Frees what is not marked. Not of a cached one, nor of one that was born in this cycle.
-struct swept {
-  std::size_t live_bytes = 0;
-  std::size_t freed = 0;
-};
-swept sweep_span(span& each, std::uint32_t cycle) noexcept;
-/// Calls f(address) for each slot that sweep_span() will free.
+/// Frees what is not marked, but not what was born since the marking; and pages where nothing is
+/// left. Returns how many bytes of objects that were there before live on.
+std::size_t sweep_all(std::uint32_t cycle) noexcept;
+/// Calls f(address) for each slot that sweep_all() will free.
 void for_each_dead(span& of, std::uint32_t cycle, void (*f)(std::uintptr_t, void*),
                    void* argument) noexcept;
 template <class F>

@@ -172,8 +172,10 @@ void pass_barriers() noexcept {
 
 void begin_marking() noexcept {
   for_each_span([](span& each) {
-    for (auto& word : each.bits) word.mark.store_relaxed(0);
-    for (auto& word : each.held) word.store_relaxed(0);
+    for (std::size_t i = 0; i < each.words(); ++i) {
+      each.bits[i].mark.store_relaxed(0);
+      each.held[i].store_relaxed(0);
+    }
   });
   pass_barriers();
   marking_begins();

@@ -54,6 +54,22 @@ void put(std::uint64_t* map, std::size_t page, bool value) noexcept {
   map[page / 64] = value ? map[page / 64] | bit : map[page / 64] & ~bit;
 }
 
+// f(word, the bits in it) for each word of a run.
+template <class F>
+void for_words_of(std::size_t first, std::size_t count, F f) noexcept {
+  while (count != 0) {
+    const std::size_t at = first % 64, some = std::min(count, 64 - at);
+    f(first / 64, (~std::uint64_t{0} >> (64 - some)) << at);
+    first += some;
+    count -= some;
+  }
+}
+void put_run(std::uint64_t* map, std::size_t first, std::size_t count, bool value) noexcept {
+  for_words_of(first, count, [=](std::size_t word, std::uint64_t bits) {
+    map[word] = value ? map[word] | bits : map[word] & ~bits;
+  });
+}
+
 bool make_maps_locked() noexcept {
   if (pages_now.taken != nullptr) return true;
   const std::size_t words = heap.page_count / 64 + 1;
@@ -141,14 +157,15 @@ span* take_pages(std::size_t pages, std::size_t alignment, bool& fresh) noexcept
   if (first + pages > heap.page_count || !open_locked(first + pages)) return nullptr;
   if (hinted) pages_now.hints[pages] = first + pages;
   fresh = true;
-  for (std::size_t i = first; i < first + pages; ++i) {
-    put(pages_now.taken, i, true);
-    if (!get(pages_now.dirty, i)) continue;
+  for_words_of(first, pages, [&](std::size_t word, std::uint64_t bits) {
+    pages_now.taken[word] |= bits;
+    const std::uint64_t dirty = pages_now.dirty[word] & bits;
+    if (dirty == 0) return;
     fresh = false;
-    put(pages_now.dirty, i, false);
-    if (!get(pages_now.lazy, i)) --pages_now.dirty_free;
-    put(pages_now.lazy, i, false);
-  }
+    pages_now.dirty_free -= static_cast<std::size_t>(std::popcount(dirty & ~pages_now.lazy[word]));
+    pages_now.dirty[word] &= ~bits;
+    pages_now.lazy[word] &= ~dirty;
+  });
   pages_now.frontier = std::max(pages_now.frontier, first + pages);
   tell_leak_checker_locked();
   pages_now.in_use += pages;
@@ -174,19 +191,23 @@ void publish_span(span& made) noexcept {
   }
 }
 
-void free_span(span& dead) noexcept {
-  const auto first = static_cast<std::size_t>(&dead - heap.spans);
+void free_spans(span* const* dead, std::size_t count) noexcept {
   detail::spin_guard guard(pages_now.lock);
-  for (std::size_t i = first; i < first + dead.pages; ++i) {
-    heap.pages[i].store_relaxed(0);  // nobody has an address that leads here
-    put(pages_now.taken, i, false);
-    put(pages_now.dirty, i, true);
-    put(pages_now.rested, i, false);
+  std::size_t lowest = heap.page_count;
+  for (std::size_t n = 0; n < count; ++n) {
+    const auto first = static_cast<std::size_t>(dead[n] - heap.spans);
+    const std::size_t pages = dead[n]->pages;
+    for (std::size_t i = first; i < first + pages; ++i)
+      heap.pages[i].store_relaxed(0);  // nobody has an address that leads here
+    put_run(pages_now.taken, first, pages, false);
+    put_run(pages_now.dirty, first, pages, true);
+    put_run(pages_now.rested, first, pages, false);
+    pages_now.dirty_free += pages;
+    pages_now.in_use -= pages;
+    lowest = std::min(lowest, first);
   }
-  pages_now.dirty_free += dead.pages;
-  pages_now.in_use -= dead.pages;
-  --pages_now.spans;
-  lower_hints_locked(first);
+  pages_now.spans -= count;
+  if (count != 0) lower_hints_locked(lowest);
 }
 
 void for_each_span(void (*f)(span&, void*), void* argument) noexcept {

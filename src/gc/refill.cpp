@@ -13,19 +13,20 @@ namespace gort::managed {
 bool begin_life(span& taken, const std::uint64_t* masks, bool is_new) noexcept {
   bool begun = true;
   gate().with_lock([&](bool marking) {
-    if (is_new)
-      announce_span(taken);
-    else if (taken.sweep_cycle.load_relaxed() != sweep_cycle())
+    if (!is_new && taken.sweep_cycle.load_relaxed() != sweep_cycle()) {
       begun = false;
-    if (!begun) return;
-    if (!marking) {
-      taken.sweep_cycle.store_relaxed(sweep_cycle());
       return;
     }
-    for (std::size_t i = 0; i < bitmap_words; ++i) {
-      // Pairs with nothing: as in set_mark().
-      if (masks[i] != 0) taken.bits[i].mark.fetch_or_acq_rel(masks[i]);
+    if (!marking) {
+      taken.sweep_cycle.store_relaxed(sweep_cycle());
+    } else {
+      for (std::size_t i = 0; i < bitmap_words; ++i) {
+        // Pairs with nothing: as in set_mark().
+        if (masks[i] != 0) taken.bits[i].mark.fetch_or_acq_rel(masks[i]);
+      }
     }
+    // Last: a sweep may be under way, and is not to find it as it was [central-1].
+    if (is_new) announce_span(taken);
   });
   return begun;
 }
@@ -63,7 +64,8 @@ std::size_t take_over(stores& all, bin& to, kind of, unsigned size_class) noexce
   span* next;
   {
     detail::spin_guard guard(mine.lock);
-    if (to.from != nullptr) to.from->cached.store_relaxed(0);
+    // Release pairs with the acquire in sweep_span().
+    if (to.from != nullptr) to.from->cached.store_release(0);
     to.from = nullptr;
     to.words = 0;
     next = mine.list;

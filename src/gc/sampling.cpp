@@ -64,10 +64,20 @@ bool samples_large(std::size_t bytes) noexcept {
 }
 
 void forget_sampled(span& of, std::uint32_t word, std::uint64_t dead) noexcept {
+  const auto forget = [&](std::uint32_t slot) {
+    return heap_events.remove(reinterpret_cast<const void*>(of.address_of(slot)));
+  };
+  const sampled_slots known{of.sampled.load_relaxed()};
+  if (known.count() == 1) {
+    const std::uint32_t slot = known.sum();
+    if (slot / 64 != word || (dead >> slot % 64 & 1) == 0) return;
+    (void)forget(slot);  // it may be one that the profile had no room for
+    of.sampled.fetch_sub_relaxed(sampled_slots::one(slot));
+    return;
+  }
   for (; dead != 0; dead &= dead - 1) {
     const std::uint32_t slot = word * 64 + static_cast<std::uint32_t>(std::countr_zero(dead));
-    if (heap_events.remove(reinterpret_cast<const void*>(of.address_of(slot))))
-      of.sampled.fetch_sub_relaxed(1);
+    if (forget(slot)) of.sampled.fetch_sub_relaxed(sampled_slots::one(slot));
   }
 }
 

@@ -12,7 +12,8 @@
 //              lowest is the one to be sampled.
 //   [sample-2] A sampled object is in the profile by the address of its slot, and span::sampled is
 //              not 0, before its allocation returns: nobody has dropped it yet. The sweep takes it
-//              out before its slot can be taken again.
+//              out before its slot can be taken again. The word is their number and the sum of
+//              their slots': if there is one, and more are rare, it says which.
 //   [sample-3] `sampler` is used by who uses its cache [alloc-1].
 //
 // Rejected: a countdown for each allocation, as in malloc (a nanosecond of five); a header.
@@ -24,6 +25,15 @@
 namespace gort::managed {
 
 struct span;
+
+/// Slots of a span in one word: how many, and the sum of their numbers, at most 512 each.
+struct sampled_slots {
+  static constexpr unsigned count_bits = 10;
+  std::uint32_t bits = 0;
+  static constexpr std::uint32_t one(std::uint32_t slot) noexcept { return slot << count_bits | 1; }
+  constexpr std::uint32_t count() const noexcept { return bits & ((1U << count_bits) - 1); }
+  constexpr std::uint32_t sum() const noexcept { return bits >> count_bits; }
+};
 
 struct sampler {
   std::int64_t rate = -1;       // for which the next has been drawn

@@ -6,6 +6,7 @@
 // it.
 //
 // Rejected: sweeping when slots are needed (Go): it spreads what is milliseconds for a gigabyte.
+#include <array>
 #include <bit>
 
 #include "gc/caches.hpp"
@@ -100,45 +101,92 @@ void count_freed(const span& of, std::size_t objects) noexcept {
   }
 }
 
-}  // namespace
+// Those freed by one sweep; their pages become free some at a time.
+class dead_spans {
+ public:
+  void add(span& dead) noexcept {
+    constexpr std::size_t pages_at_once_max = 64;  // with the lock held
+    pages_ += dead.pages;
+    all_[count_++] = &dead;
+    if (count_ == all_.size() || pages_ >= pages_at_once_max) free_all();
+  }
+  void free_all() noexcept {
+    if (count_ == 0) return;
+    statistics::add(counted.spans_freed, count_);
+    free_spans(all_.data(), count_);
+    count_ = pages_ = 0;
+  }
 
-swept sweep_span(span& each, std::uint32_t cycle) noexcept {
-  swept out;
-  stores* all = the_stores();
-  central& of = class_of(*all, each);
-  detail::spin_guard guard(of.lock);
-  if (!each.is_settled(cycle)) return out;  // what was handed out since is counted there
-  each.sweep_cycle.store_relaxed(cycle);
+ private:
+  std::array<span*, 16> all_{};
+  std::size_t count_ = 0;
+  std::size_t pages_ = 0;
+};
+
+unsigned count_bits(std::uint64_t of) noexcept {
+  if (of == 0) return 0;
+  return of == ~std::uint64_t{0} ? 64 : static_cast<unsigned>(std::popcount(of));
+}
+
+// How many live on. By who has the lock of its class, or has it alone [central-3].
+std::uint32_t sweep_bits(span& each) noexcept {
   std::uint32_t left = 0;
-  for (std::size_t i = 0; i < bitmap_words; ++i) {
+  std::size_t freed = 0;
+  for (std::size_t i = 0; i < each.words(); ++i) {
     const std::uint64_t live = each.bits[i].live.load_relaxed();
     const std::uint64_t keep = live & each.kept(i);
-    left += static_cast<std::uint32_t>(std::popcount(keep));
-    out.freed += static_cast<std::size_t>(std::popcount(live ^ keep));
-    if (each.sampled.load_relaxed() != 0)
-      forget_sampled(each, static_cast<std::uint32_t>(i), live ^ keep);
+    const std::uint64_t dead = live ^ keep;
+    left += count_bits(keep);
+    if (dead == 0) continue;
+    freed += count_bits(dead);
+    if (each.sampled.load_relaxed() != 0) forget_sampled(each, static_cast<std::uint32_t>(i), dead);
     each.bits[i].live.store_release(keep);  // pairs with the acquire in holds()
     if constexpr (freed_slots_are_told) {
-      for (std::uint64_t dead = live ^ keep; dead != 0; dead &= dead - 1) {
+      for (std::uint64_t rest = dead; rest != 0; rest &= rest - 1) {
         const auto slot =
-            static_cast<std::uint32_t>(i * 64) + static_cast<std::uint32_t>(std::countr_zero(dead));
+            static_cast<std::uint32_t>(i * 64) + static_cast<std::uint32_t>(std::countr_zero(rest));
         tell_of_slot_freed(each.address_of(slot), each.slot_bytes);
       }
     }
   }
-  out.live_bytes = left * each.slot_bytes;
-  count_freed(each, out.freed);
-  if (each.cached.load_relaxed() != 0) return out;
+  count_freed(each, freed);
+  return left;
+}
+
+// Its bytes that live on, of one that a cache has or had just now.
+std::size_t sweep_cached(span& each, std::uint32_t cycle) noexcept {
+  detail::spin_guard guard(class_of(*the_stores(), each).lock);
+  if (!each.is_settled(cycle)) return 0;  // what was handed out since is counted there
+  each.sweep_cycle.store_relaxed(cycle);
+  return sweep_bits(each) * each.slot_bytes;
+}
+
+std::size_t sweep_span(span& each, std::uint32_t cycle, dead_spans& dead) noexcept {
+  // [central-3]. Acquire pairs with the releases of who lets go of it.
+  if (each.cached.load_acquire() != 0) return sweep_cached(each, cycle);
+  if (!each.is_settled(cycle)) return 0;
+  each.sweep_cycle.store_relaxed(cycle);
+  const std::uint32_t left = sweep_bits(each);
   if (left == 0) {
-    guard.release();
-    statistics::add(counted.spans_freed, 1);
-    free_span(each);
+    dead.add(each);
   } else if (left < each.slots) {
     each.fresh = false;
+    central& of = class_of(*the_stores(), each);
+    detail::spin_guard guard(of.lock);
     each.next = of.list;
     of.list = &each;
   }
-  return out;
+  return left * each.slot_bytes;
+}
+
+}  // namespace
+
+std::size_t sweep_all(std::uint32_t cycle) noexcept {
+  std::size_t live_bytes = 0;
+  dead_spans dead;
+  for_each_span([&](span& each) { live_bytes += sweep_span(each, cycle, dead); });
+  dead.free_all();
+  return live_bytes;
 }
 
 void for_each_dead(span& of, std::uint32_t cycle, void (*f)(std::uintptr_t, void*),

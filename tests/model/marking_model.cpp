@@ -26,6 +26,7 @@ enum class fault {
   mark_without_lock,
   black_before_all_look,
   black_before_announced,
+  announced_before_its_cycle,
   no_wait_for_busy,
   busy_first,
   no_sign,
@@ -194,8 +195,8 @@ scenario into_one_announced_late(fault with) {
   w->b.store_relaxed(2);
   return scenario{{[w, announced, with] {
                      w->gate.with_lock([&](bool on) {
-                       if (with != fault::black_before_announced) announced->store_release(1);
                        if (on) (void)w->heap.mark(2);
+                       if (with != fault::black_before_announced) announced->store_release(1);
                      });
                      if (with == fault::black_before_announced) announced->store_release(1);
                      w->move(w->heap.fields[2], w->a);
@@ -210,6 +211,37 @@ scenario into_one_announced_late(fault with) {
                      w->scan(w->a);
                      w->finish();
                      w->expect_marked(1, "the object is lost");
+                   }}};
+}
+
+// A span is made while a marking ends, and the sweep that follows comes upon it: it takes no lock
+// that who makes it has [central-3].
+scenario made_beside_a_sweep(fault with) {
+  struct made_span {
+    detail::atomic<std::uint32_t> announced, swept_in, marked;
+  };
+  auto w = std::make_shared<world_of_two>();
+  auto made = std::make_shared<made_span>();
+  auto cycle = std::make_shared<detail::atomic<std::uint32_t>>();
+  return scenario{{[w, made, cycle, with] {
+                     w->gate.with_lock([&](bool on) {
+                       if (with == fault::announced_before_its_cycle)
+                         made->announced.store_release(1);
+                       if (on)
+                         made->marked.store_relaxed(1);
+                       else
+                         made->swept_in.store_relaxed(cycle->load_relaxed());
+                       made->announced.store_release(1);
+                     });
+                   },
+                   [w, made, cycle] {
+                     w->gate.begin();
+                     // What was there before is held, as its cache has it [alloc-3].
+                     const bool held = made->announced.load_acquire() != 0;
+                     w->gate.done([] { return true; }, [&] { cycle->store_relaxed(1); });
+                     if (held || made->announced.load_acquire() == 0) return;
+                     check(made->marked.load_relaxed() != 0 || made->swept_in.load_relaxed() == 1,
+                           "what was just made is freed");
                    }}};
 }
 
@@ -243,6 +275,10 @@ TEST(marking, the_only_pointer_moved_into_an_object_announced_late_is_found) {
   all_of([] { return into_one_announced_late(fault::none); });
 }
 
+TEST(marking, a_span_made_beside_a_sweep_is_left_alone) {
+  all_of([] { return made_beside_a_sweep(fault::none); });
+}
+
 TEST(fault, looking_before_storing_is_found) {
   EXPECT_TRUE(explore([] { return moved_roots(fault::look_then_store, 1, 1, 1); }).failed);
 }
@@ -263,6 +299,11 @@ TEST(fault, objects_born_black_before_all_stores_look_are_found) {
 TEST(fault, objects_born_black_before_marks_of_theirs_are_cleared_are_found) {
   EXPECT_TRUE(
       explore([] { return into_one_announced_late(fault::black_before_announced); }).failed);
+}
+
+TEST(fault, a_span_announced_before_it_says_when_it_was_made_is_found) {
+  EXPECT_TRUE(
+      explore([] { return made_beside_a_sweep(fault::announced_before_its_cycle); }).failed);
 }
 
 // The collector leaves what is grey to helpers (who allocates, or a P in its spare time), each of
