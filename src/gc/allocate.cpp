@@ -91,7 +91,7 @@ void take_slot(stores& all, cache& mine, kind of, unsigned size_class, taken& ou
   out.slot = take_first(from);
 }
 
-cache* cache_of(stores& all, const sched::p& mine) noexcept {
+cache* cache_of(stores& all, sched::p& mine) noexcept {
   detail::atomic<cache*>& known = all.caches[mine.index];
   if (known.load_relaxed() == nullptr) [[unlikely]] {
     void* memory = os::reserve(sizeof(cache));
@@ -100,6 +100,7 @@ cache* cache_of(stores& all, const sched::p& mine) noexcept {
     known.store_release(::new (memory) cache);
     all.cache_count.fetch_add_relaxed(1);  // a statistic
   }
+  mine.heap_cache = known.load_relaxed();
   return known.load_relaxed();
 }
 
@@ -111,24 +112,22 @@ cache* cache_of(stores& all, const sched::p& mine) noexcept {
     detail::gc_shade(object);
 }
 
-// The cache of this goroutine's P; null: it has none, or this is a plain thread. Inside gort.
+// The cache of this goroutine's P, if it has been made; null: there is none, or this is a plain
+// thread. Inside gort.
 [[gnu::always_inline]] inline cache* known_cache() noexcept {
   const sched::m* here = sched::current_m();
   if (here == nullptr) [[unlikely]]
     return nullptr;
   const sched::p* held = here->p_on_entry();
-  const stores* all = made_stores.load_acquire();  // pairs with the release in make_stores()
-  if (held == nullptr || all == nullptr) [[unlikely]]
-    return nullptr;
-  return all->caches[held->index].load_relaxed();
+  return held == nullptr ? nullptr : static_cast<cache*>(held->heap_cache);
 }
 
-// The rest of allocate()'s common case, where the slot is to be zeroed or is told of. Inside gort,
-// `mine` busy.
-[[gnu::noinline]] void hand_out(std::uintptr_t* to, std::uintptr_t slot, cache& mine, bin& from,
-                                unsigned first) noexcept {
+// The rest of take_at_once(), where the slot is to be zeroed or is told of. Inside gort, `mine`
+// busy.
+[[gnu::noinline]] void hand_out(std::uintptr_t* to, std::uintptr_t slot, std::size_t offset,
+                                cache& mine, bin& from, unsigned first) noexcept {
   if (from.zero_each) std::memset(reinterpret_cast<void*>(slot), 0, from.slot_bytes);
-  *to = slot;
+  *to = slot + offset;
   asm volatile("" : "+m"(*to));
   if (const std::uint32_t how = detail::managed.shading.load_relaxed(); how != 0) {
     // Nearly always it was born with its mark, which is no further away than this.
@@ -140,13 +139,45 @@ cache* cache_of(stores& all, const sched::p& mine) noexcept {
   detail::exit_gort();
 }
 
+// The common case: on a goroutine, whose P has such a slot. False: it is not that.
+template <std::size_t Offset>
+[[gnu::always_inline]] inline bool take_at_once(std::uintptr_t* to, unsigned index) noexcept {
+  detail::enter_gort();
+  cache* mine = known_cache();
+  if (mine != nullptr) [[likely]] {
+    bin& from = mine->at(index);
+    const std::uint64_t free = from.free.load_relaxed();
+    if (free != 0) [[likely]] {
+      const auto first = static_cast<unsigned>(std::countr_zero(free));
+      const std::uintptr_t slot = from.base + std::uint64_t{first} * from.slot_bytes;
+      mine->busy.store_relaxed(1);
+      from.free.store_release(free & (free - 1));  // as in take_first()
+      if (from.zero_each) [[unlikely]] {
+        hand_out(to, slot, Offset, *mine, from, first);
+        return true;
+      }
+      *to = slot + Offset;
+      asm volatile("" : "+m"(*to));
+      if (detail::managed.shading.load_relaxed() != 0) [[unlikely]] {
+        hand_out(to, slot, Offset, *mine, from, first);
+        return true;
+      }
+      mine->busy.store_release(0);  // as in hand_out()
+      detail::exit_gort();
+      return true;
+    }
+  }
+  detail::exit_gort();
+  return false;
+}
+
 void try_small(std::uintptr_t* to, kind of, unsigned size_class, std::size_t offset, bool zeroed,
                taken& out) noexcept {
   const detail::inside_gort inside;
   stores* all = open_stores();
   if (all == nullptr) return;
   const sched::m* here = sched::current_m();
-  const sched::p* held = here == nullptr ? nullptr : here->p_on_entry();
+  sched::p* held = here == nullptr ? nullptr : here->p_on_entry();
   cache* mine = held == nullptr ? nullptr : cache_of(*all, *held);
   const bool shared = mine == nullptr;
   if (shared) {
@@ -257,31 +288,28 @@ bool try_allocate(std::uintptr_t* to, std::size_t bytes, std::size_t alignment, 
 }  // namespace
 
 void allocate(std::uintptr_t* to, std::size_t bytes, std::size_t alignment, kind of, bool zeroed) {
-  // The common case: on a goroutine, whose P has such a slot. (0 bytes are none of it.)
-  if (bytes - 1 < small_bytes_max && alignment <= 16 && of != kind::ending && !zeroed) [[likely]] {
-    detail::enter_gort();
-    cache* mine = known_cache();
-    bin* from =
-        mine == nullptr ? nullptr : &mine->bins[static_cast<unsigned>(of)][class_for(bytes)];
-    const std::uint64_t free = from == nullptr ? 0 : from->free.load_relaxed();
-    if (free != 0) [[likely]] {
-      const auto first = static_cast<unsigned>(std::countr_zero(free));
-      const std::uintptr_t slot = from->base + first * from->slot_bytes;
-      mine->busy.store_relaxed(1);
-      from->free.store_release(free & (free - 1));  // as in take_first()
-      if (from->zero_each) [[unlikely]]
-        return hand_out(to, slot, *mine, *from, first);
-      *to = slot;
-      asm volatile("" : "+m"(*to));
-      if (detail::managed.shading.load_relaxed() != 0) [[unlikely]]
-        return hand_out(to, slot, *mine, *from, first);
-      mine->busy.store_release(0);  // as in hand_out()
-      detail::exit_gort();
-      return;
+  // What is not plain is zeroed anyhow. (0 bytes are none of it.)
+  if (bytes - 1 < small_bytes_max && (!zeroed || of != kind::plain)) [[likely]] {
+    const unsigned index = shape{bytes, alignment, of}.bin();
+    if (index != shape::no_bin) {
+      if (of == kind::ending ? take_at_once<object_header::bytes>(to, index)
+                             : take_at_once<0>(to, index))
+        return;
     }
-    detail::exit_gort();
   }
   allocate_slow(to, bytes, alignment, of, zeroed);
+}
+
+void allocate_from_bin(std::uintptr_t* to, unsigned bin, const shape& of) {
+  if (take_at_once<0>(to, bin)) [[likely]]
+    return;
+  allocate_slow(to, of.bytes, of.alignment, of.of, false);
+}
+
+void allocate_ending_from_bin(std::uintptr_t* to, unsigned bin, const shape& of) {
+  if (take_at_once<object_header::bytes>(to, bin)) [[likely]]
+    return;
+  allocate_slow(to, of.bytes, of.alignment, of.of, false);
 }
 
 void set_ending(void* first, const ending_type& type, std::size_t count) noexcept {

@@ -14,24 +14,26 @@
 
 namespace gort::managed {
 
-struct bin {
+struct alignas(64) bin {
   detail::atomic<std::uint64_t> free;  // slots of the present word
-  std::uint64_t later = 0;             // likewise [sample-1]
   std::uintptr_t base = 0;             // the first slot of it
-  std::size_t slot_bytes = 0;
-  std::uint32_t word = 0;   // the next
-  std::uint32_t words = 0;  // 0: there is no span
+  std::uint32_t slot_bytes = 0;
+  std::uint8_t word = 0;   // the next
+  std::uint8_t words = 0;  // 0: there is no span
+  bool zero_each = false;  // each slot when it is taken, not all of a word when that comes up
   span* from = nullptr;
-  bool zero_each = false;        // each slot when it is taken, not all of a word when that comes up
-  std::uint64_t taken_over = 0;  // slots, ever
-  detail::atomic<std::uint64_t> version;  // [alloc-4]
-  std::uint64_t masks[bitmap_words] = {};
+  std::uint64_t later = 0;                // as `free` [sample-1]
+  std::uint64_t taken_over = 0;           // slots, ever
+  detail::atomic<std::uint64_t> version;  // [alloc-4]; 0: nobody has ever used it
+  alignas(64) std::uint64_t masks[bitmap_words] = {};
 };
 
 struct cache {
   detail::atomic<std::uint32_t> busy;  // [alloc-1]; written by its P's holder
   sampler samples;
   bin bins[kind_count][class_count];
+
+  bin& at(unsigned index) noexcept { return (&bins[0][0])[index]; }  // shape::bin()
 };
 
 struct alignas(64) central {

@@ -119,6 +119,7 @@ struct object_header {
   }
 };
 static_assert(sizeof(object_header) == object_header::bytes);
+static_assert(shape::header_bytes == object_header::bytes);
 
 /// What is known of a page: which one its span begins at, and what the span's slots are.
 class page_word {

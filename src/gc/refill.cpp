@@ -96,9 +96,9 @@ std::size_t take_over(stores& all, bin& to, kind of, unsigned size_class) noexce
   std::size_t count = 0;
   for (const std::uint64_t each : to.masks) count += static_cast<std::size_t>(std::popcount(each));
   to.from = next;
-  to.slot_bytes = next->slot_bytes;
+  to.slot_bytes = static_cast<std::uint32_t>(next->slot_bytes);
   to.zero_each = of != kind::plain && !next->fresh && next->slot_bytes >= zeroed_alone_bytes;
-  to.words = (next->slots + 63) / 64;
+  to.words = static_cast<std::uint8_t>(next->words());
   to.word = 0;
   return count;
 }

@@ -12,12 +12,12 @@
 #include <cstddef>
 #include <cstdint>
 
+#include <gort/detail/managed_make.hpp>
+
 namespace gort::managed {
 
 constexpr std::size_t page_bytes = 8 << 10;
-constexpr std::size_t small_bytes_max = 32 << 10;
 constexpr std::size_t slots_max = 512;
-constexpr unsigned class_count = 8 + 4 * 8;
 constexpr unsigned large_class = class_count;  // one object, whole pages
 
 constexpr std::size_t slot_bytes_of(unsigned size_class) noexcept {
@@ -27,13 +27,6 @@ constexpr std::size_t slot_bytes_of(unsigned size_class) noexcept {
   return from + from / 4 * ((size_class - 8) % 4 + 1);
 }
 static_assert(slot_bytes_of(class_count - 1) == small_bytes_max);
-
-constexpr unsigned class_for(std::size_t bytes) noexcept {  // 1 to small_bytes_max
-  if (bytes <= 128) return static_cast<unsigned>((bytes - 1) / 16);
-  const unsigned doubling = static_cast<unsigned>(std::bit_width(bytes - 1)) - 8;
-  const std::size_t from = std::size_t{128} << doubling;
-  return 8 + 4 * doubling + static_cast<unsigned>((bytes - 1 - from) >> (doubling + 5));
-}
 
 constexpr std::size_t pages_of(unsigned size_class) noexcept {
   const std::size_t slot = slot_bytes_of(size_class);

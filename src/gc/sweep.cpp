@@ -48,6 +48,7 @@ bin_seen look_at(const bin& of) noexcept {
   for (patience others;;) {
     // Acquires pair with the releases in refill().
     const std::uint64_t version = of.version.load_acquire();
+    if (version == 0) break;  // never used
     if (version % 2 == 0) {
       copy_bin(of, seen);
       if (of.version.load_acquire() == version) break;

@@ -60,8 +60,7 @@ requires(!std::is_array_v<T>) ptr<T> make(A&&... arguments) {
   using object = std::remove_cv_t<T>;
   constexpr managed::kind of = detail_of::kind_of<object>();
   ptr<object> made;
-  managed::allocate(detail_of::access<object>::word(made), sizeof(object), alignof(object), of,
-                    false);
+  managed::allocate_one<object, of>(detail_of::access<object>::word(made));
   if constexpr (std::is_aggregate_v<object> && !std::is_constructible_v<object, A&&...>)
     ::new (static_cast<void*>(made.get())) object{std::forward<A>(arguments)...};
   else

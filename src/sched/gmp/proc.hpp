@@ -64,6 +64,7 @@ struct alignas(128) p : turn_keeping {
   alignas(64) detail::atomic<m*> holder;
   detail::atomic<std::uint32_t> preempt_tick{~std::uint32_t{0}};  // [preempt-3]
   int index = 0;
+  void* heap_cache = nullptr;  // the managed heap's (src/gc/allocate.cpp)
   // Guarded by sched.lock:
   p_status status = p_status::dead;
   p* idle_next = nullptr;
