@@ -96,8 +96,9 @@ cache* cache_of(stores& all, sched::p& mine) noexcept {
   if (known.load_relaxed() == nullptr) [[unlikely]] {
     void* memory = os::reserve(sizeof(cache));
     if (memory == nullptr) return nullptr;
-    // Release pairs with the acquire in hold_cached_slots().
-    known.store_release(::new (memory) cache);
+    auto* made = ::new (memory) cache;
+    made->user = static_cast<std::uint16_t>(mine.index + 1);
+    known.store_release(made);             // pairs with the acquire in hold_cached_slots()
     all.cache_count.fetch_add_relaxed(1);  // a statistic
   }
   mine.heap_cache = known.load_relaxed();
@@ -208,7 +209,7 @@ void try_large(std::uintptr_t* to, std::size_t bytes, std::size_t alignment, kin
   if (all == nullptr) return;
   const std::size_t pages = (bytes + page_bytes - 1) / page_bytes;
   bool fresh = false;
-  span* made = take_pages(pages, alignment, fresh);
+  span* made = take_pages(pages, alignment, 0, fresh);
   if (made == nullptr) return;
   made->slot_bytes = pages * page_bytes;
   made->slots = 1;

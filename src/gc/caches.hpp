@@ -30,6 +30,7 @@ struct alignas(64) bin {
 
 struct cache {
   detail::atomic<std::uint32_t> busy;  // [alloc-1]; written by its P's holder
+  std::uint16_t user = 0;              // its name in pages.cpp
   sampler samples;
   bin bins[kind_count][class_count];
 

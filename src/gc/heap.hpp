@@ -182,7 +182,9 @@ struct place {
 // src/gc/pages.cpp. All under one lock; some dozens of instructions as long as memory is not in
 // pieces.
 /// A run of pages for a span; null: the range is full. `fresh`: nobody has had them.
-span* take_pages(std::size_t pages, std::size_t alignment, bool& fresh) noexcept;
+/// `user`: which cache they are for, so that it gets some that it had before; 0: none.
+span* take_pages(std::size_t pages, std::size_t alignment, std::uint16_t user,
+                 bool& fresh) noexcept;
 /// From now on for_each_span() finds it. Then publish_span().
 void announce_span(span& made) noexcept;
 /// Fills heap.pages in: from now on its addresses lead to it.

@@ -39,9 +39,9 @@ constexpr std::uint64_t mask_of(std::uint32_t slots, std::size_t word) noexcept 
   return slots - first >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << (slots - first)) - 1;
 }
 
-span* make_span(kind of, unsigned size_class) noexcept {
+span* make_span(kind of, unsigned size_class, std::uint16_t user) noexcept {
   bool fresh = false;
-  span* made = take_pages(span_pages[size_class], 1, fresh);
+  span* made = take_pages(span_pages[size_class], 1, user, fresh);
   if (made == nullptr) return nullptr;
   made->slot_bytes = slot_bytes_of(size_class);
   made->slots = slots_of(size_class);
@@ -59,7 +59,8 @@ span* make_span(kind of, unsigned size_class) noexcept {
 constexpr std::size_t zeroed_alone_bytes = 256;
 
 // A span with free slots for this bin, and how many; 0: there is no memory. Inside gort.
-std::size_t take_over(stores& all, bin& to, kind of, unsigned size_class) noexcept {
+std::size_t take_over(stores& all, bin& to, kind of, unsigned size_class,
+                      std::uint16_t user) noexcept {
   central& mine = all.classes[static_cast<unsigned>(of)][size_class];
   span* next;
   {
@@ -87,7 +88,7 @@ std::size_t take_over(stores& all, bin& to, kind of, unsigned size_class) noexce
     }
   }
   if (next == nullptr) {
-    next = make_span(of, size_class);
+    next = make_span(of, size_class, user);
     if (next == nullptr) return 0;
     for (std::size_t i = 0; i < bitmap_words; ++i) to.masks[i] = mask_of(next->slots, i);
     begin_life(*next, to.masks, true);
@@ -136,7 +137,7 @@ bool next_word(bin& of, bool zero) noexcept {
   if (!got) {
     while (!(got = next_word(to, of != kind::plain))) {
       if (to.from != nullptr) to.from->fresh = false;
-      const std::size_t count = take_over(all, to, of, size_class);
+      const std::size_t count = take_over(all, to, of, size_class, mine.user);
       if (count == 0) break;
       to.taken_over += count;
       out.handed_out += count * to.slot_bytes;
