@@ -3,8 +3,8 @@
 // A span is a run of 8 KiB pages that holds slots of one size. Classes: each 16 bytes up to 128,
 // then four for each doubling, up to 32 KiB: at most a fifth of a slot is wasted. A span has at
 // most 512 slots, so its bitmaps have 8 words, and at most an eighth of it is left over at its end.
-// Who takes one over takes locks that all share; so it has 32 slots, or is of 32 KiB, or of 4 slots
-// that are larger.
+// Who takes one over takes locks that all share; so it has 256 slots, or is of 32 KiB, or of 4
+// slots that are larger.
 #pragma once
 
 #include <array>
@@ -32,7 +32,7 @@ constexpr std::size_t pages_of(unsigned size_class) noexcept {
   const std::size_t slot = slot_bytes_of(size_class);
   for (std::size_t pages = 1;; ++pages) {
     const std::size_t slots = pages * page_bytes / slot;
-    if (slots < 4 || (slots < 32 && pages * page_bytes < (32 << 10))) continue;
+    if (slots < 4 || (slots < 256 && pages * page_bytes < (32 << 10))) continue;
     if ((pages * page_bytes - slots * slot) * 8 <= pages * page_bytes) return pages;
   }
 }
