@@ -168,8 +168,9 @@ std::size_t sweep_span(span& each, std::uint32_t cycle, dead_spans& dead) noexce
   if (!each.is_settled(cycle)) return 0;
   each.sweep_cycle.store_relaxed(cycle);
   const std::uint32_t left = sweep_bits(each);
+  const std::size_t live_bytes = left * each.slot_bytes;
   if (left == 0) {
-    dead.add(each);
+    dead.add(each);  // it may be another one's at once
   } else if (left < each.slots) {
     each.fresh = false;
     central& of = class_of(*the_stores(), each);
@@ -177,7 +178,7 @@ std::size_t sweep_span(span& each, std::uint32_t cycle, dead_spans& dead) noexce
     each.next = of.list;
     of.list = &each;
   }
-  return left * each.slot_bytes;
+  return live_bytes;
 }
 
 }  // namespace
