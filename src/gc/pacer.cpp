@@ -203,9 +203,10 @@ void past_cycle_is(const cycle_result& what) noexcept {
 void set_brakes(pace_lines& out) noexcept {
   const std::size_t by_percent = control.by_percent.goal.load_relaxed();
   const std::size_t by_limit = control.by_limit.goal.load_relaxed();
-  const std::size_t goal = std::min(by_percent, by_limit);
-  if (goal == never) return;
-  const std::size_t from = std::min(now.asked_at.load_relaxed(), goal);
+  if (by_percent == never && by_limit == never) return;
+  const std::size_t from = std::min({now.asked_at.load_relaxed(), by_percent, by_limit});
+  constexpr std::size_t way_min = std::size_t{4} << 20;
+  const std::size_t goal = std::min(std::max(by_percent, from + way_min), by_limit);
   const std::size_t way = goal - from;
   const std::size_t beyond = goal + goal / 16;
   out.helps_from = out.sleeps_from = goal;

@@ -15,7 +15,8 @@
 //
 // A cycle is asked for when so much is in use that, if as much is handed out during it as during
 // the worst of the last three, and a quarter more, the goal is met; between 45/64 and 61/64 of the
-// way to it. From there on the way to the goal is shared out (lines_for()):
+// way to it. From there on the way to the goal is shared out (lines_for()); it is taken for 4 MiB
+// at least, if the limit allows that: a small heap is collected before anybody is worth holding.
 //
 //      until it begins     an eighth of it; beyond that who allocates sleeps, so that the
 //                          collector's thread gets a CPU

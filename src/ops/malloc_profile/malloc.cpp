@@ -84,20 +84,29 @@ using record::heap_events;
   return block;
 }
 
+// It ends with what is not less than is left: so if nothing is, then with each, whatever its size.
 struct countdown {
-  std::int64_t bytes_left = -1;         // below 0 always, where blocks are counted
-  std::uint64_t random = 0;             // 0: this thread has not begun
-  std::int64_t bytes_left_counted = 0;  // in place of the first, where blocks are counted
+  std::size_t bytes_left = 0;          // where blocks are counted, always
+  std::uint64_t random = 0;            // 0: this thread has not begun
+  std::size_t bytes_left_counted = 0;  // in place of the first, where blocks are counted
 };
 [[gnu::tls_model("initial-exec")]] constinit thread_local countdown own;
 
-std::int64_t draw_gap(std::int64_t rate) noexcept {
-  constexpr std::int64_t look_again_bytes = std::int64_t{16} << 20;
-  return rate == 0 ? look_again_bytes : record::heap_profile::draw_gap(own.random, rate);
+std::size_t draw_gap(std::int64_t rate) noexcept {
+  constexpr std::size_t look_again_bytes = std::size_t{16} << 20;
+  return rate == 0 ? look_again_bytes
+                   : static_cast<std::size_t>(record::heap_profile::draw_gap(own.random, rate));
+}
+
+// True: it has ended.
+[[gnu::always_inline]] inline bool count_down(std::size_t& left, std::size_t bytes) noexcept {
+  const std::size_t before = left;
+  left = before - bytes;
+  return before <= bytes;
 }
 
 // The countdown has ended. True: this one is sampled.
-[[gnu::noinline]] bool begin_next(std::int64_t& left, std::size_t bytes) noexcept {
+[[gnu::noinline]] bool begin_next(std::size_t& left, std::size_t bytes) noexcept {
   const std::int64_t rate = heap_events.rate_bytes();
   const bool first = own.random == 0;
   if (first)
@@ -106,8 +115,7 @@ std::int64_t draw_gap(std::int64_t rate) noexcept {
         1;
   left = draw_gap(rate);
   if (first && rate > 1) {
-    left -= static_cast<std::int64_t>(bytes);
-    if (left >= 0) return false;
+    if (!count_down(left, bytes)) return false;
     left = draw_gap(rate);
   }
   return rate != 0;
@@ -115,9 +123,8 @@ std::int64_t draw_gap(std::int64_t rate) noexcept {
 
 [[gnu::always_inline]] inline bool is_sampled(std::size_t bytes) noexcept {
   if (!profiles()) return false;
-  std::int64_t& left = counts() ? own.bytes_left_counted : own.bytes_left;
-  left -= static_cast<std::int64_t>(bytes);
-  return left < 0 && begin_next(left, bytes);
+  std::size_t& left = counts() ? own.bytes_left_counted : own.bytes_left;
+  return count_down(left, bytes) && begin_next(left, bytes);
 }
 
 [[gnu::noinline]] void note(const void* block, std::size_t bytes) noexcept {
@@ -158,7 +165,7 @@ constinit spare_blocks spare;
 [[gnu::noinline]] void* allocate_slow(std::size_t bytes) noexcept {
   bool sampled;
   if (counts()) {
-    own.bytes_left = INT64_MIN / 2;
+    own.bytes_left = 0;
     sampled = is_sampled(bytes);
   } else {
     sampled = begin_next(own.bytes_left, bytes);
@@ -202,8 +209,7 @@ extern "C" {
 
 void* malloc(std::size_t bytes) noexcept {
   using namespace gort::malloc_profile;
-  own.bytes_left -= static_cast<std::int64_t>(bytes);
-  if (own.bytes_left < 0) [[unlikely]]
+  if (count_down(own.bytes_left, bytes)) [[unlikely]]
     return allocate_slow(bytes);
   return __libc_malloc(bytes);
 }
