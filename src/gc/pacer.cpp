@@ -213,7 +213,9 @@ void set_brakes(pace_lines& out) noexcept {
   out.once_more = goal / 128 + 1;
   switch (now.phase.load_relaxed()) {
     case cycle_phase::none: break;
-    case cycle_phase::asked_for: out.sleeps_from = out.helps_from = from + way / 8; break;
+    case cycle_phase::asked_for:
+      out.sleeps_from = out.helps_from = std::min(goal, from + std::max(way / 8, way_min / 2));
+      break;
     case cycle_phase::marking: {
       out.sleeps_from = std::min(beyond, by_limit);
       const std::size_t expected = control.words_expected.load_relaxed();

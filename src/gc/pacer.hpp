@@ -18,8 +18,8 @@
 // way to it. From there on the way to the goal is shared out (lines_for()); it is taken for 4 MiB
 // at least, if the limit allows that: a small heap is collected before anybody is worth holding.
 //
-//      until it begins     an eighth of it; beyond that who allocates sleeps, so that the
-//                          collector's thread gets a CPU
+//      until it begins     an eighth of it, 2 MiB at least; beyond that who allocates sleeps, so
+//                          that the collector's thread gets a CPU
 //      while it marks      as much of it, less what the last sweep took, as was followed of the
 //                          words that the last marking followed; beyond that who allocates helps;
 //                          where there is nothing to help with, he sleeps beyond the next line

@@ -1,6 +1,7 @@
 // The profiles of goroutines, of who started them, of threads, and of what a program counts itself:
 // with known numbers of each, as profile.proto, as text, and as Go's own tool reads them.
 #include <array>
+#include <future>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -78,11 +79,12 @@ TEST(pprof_profiles, those_that_have_not_started_compute_and_sleep_in_calls_too)
   gort::test::with_procs(1, [] {
     auto end = gort::make_chan<int>();
     auto begun = gort::make_chan<int>();
+    std::promise<void> wakes;
     gort::wait_group all;
     all.go([&] {
       gort::blocking([&] {
         begun.close();
-        std::this_thread::sleep_for(300ms);
+        wakes.get_future().wait();
       });
     });
     begun.recv();
@@ -97,6 +99,7 @@ TEST(pprof_profiles, those_that_have_not_started_compute_and_sleep_in_calls_too)
       if (leaf.ends_with("TestBody::{lambda#1}::{lambda#2}")) unstarted += sample.values[0];
     }
     EXPECT_EQ(unstarted, 5) << profile.all_stacks();
+    wakes.set_value();
     end.close();
     all.wait();
   });
