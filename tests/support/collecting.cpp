@@ -9,53 +9,32 @@
 #include <random>
 #include <thread>
 
-#include <gtest/gtest.h>
-
-#include <gort/detail/atomic.hpp>
 #include <gort/runtime.hpp>
 
 #include "record/managed_heap.hpp"
-#include "support/seed.hpp"
+#include "support/beside_tests.hpp"
 
 namespace {
 
-class collecting : public testing::EmptyTestEventListener {
- public:
-  void OnTestProgramStart(const testing::UnitTest&) override {
-    thread_ = std::thread([this] { run(); });
+class collecting : public gort::test::beside_tests {
+  void once(std::mt19937_64& random) override {
+    std::chrono::microseconds hold(random() % held_us_max);
+    if (random() % 2 == 0 || !gort::record::the_managed_heap()->collect_around(hold_up, &hold))
+      gort::runtime::gc();
+    ++cycles_;
+    if (random() % 4 == 0)
+      std::this_thread::sleep_for(std::chrono::microseconds(random() % pause_us_max));
   }
-  void OnTestProgramEnd(const testing::UnitTest&) override {
-    over_.store_relaxed(true);
-    thread_.join();
-    std::printf("collected %d times\n", cycles_);
-  }
-
- private:
-  void run() {
-    std::mt19937_64 random(gort::test::seed());
-    while (!over_.load_relaxed()) {
-      std::chrono::microseconds hold(random() % held_us_max);
-      if (random() % 2 == 0 || !gort::record::the_managed_heap()->collect_around(hold_up, &hold))
-        gort::runtime::gc();
-      ++cycles_;
-      if (random() % 4 == 0)
-        std::this_thread::sleep_for(std::chrono::microseconds(random() % pause_us_max));
-    }
-  }
+  void at_end() override { std::printf("collected %d times\n", cycles_); }
   static void hold_up(const gort::record::managed_marking&, void* raw) noexcept {
     std::this_thread::sleep_for(*static_cast<std::chrono::microseconds*>(raw));
   }
 
   static constexpr unsigned held_us_max = 500, pause_us_max = 2000;
 
-  std::thread thread_;
-  gort::detail::atomic<bool> over_;
   int cycles_ = 0;
 };
 
-const bool is_there = [] {
-  testing::UnitTest::GetInstance()->listeners().Append(new collecting);
-  return true;
-}();
+const bool is_there = gort::test::add_beside_tests(new collecting);
 
 }  // namespace

@@ -15,14 +15,11 @@
 #include <utility>
 #include <vector>
 
-#include <gtest/gtest.h>
-
-#include <gort/detail/atomic.hpp>
 #include <gort/runtime.hpp>
 
 #include "report/leaks.hpp"
 #include "sched/gmp/proc.hpp"
-#include "support/seed.hpp"
+#include "support/beside_tests.hpp"
 
 namespace {
 
@@ -44,32 +41,22 @@ bool waits(const g& each) {
   std::abort();
 }
 
-class leak_watch : public testing::EmptyTestEventListener {
- public:
-  void OnTestProgramStart(const testing::UnitTest&) override {
-    thread_ = std::thread([this] { run(); });
-  }
-  void OnTestProgramEnd(const testing::UnitTest&) override {
-    over_.store_relaxed(true);
-    thread_.join();
+class leak_watch : public gort::test::beside_tests {
+  void at_end() override {
     if (gort::sched::frozen_after_run()) verify();  // nobody moves
     std::printf("leak_watch: %d looks, %zu goroutines leaked\n", looks_, leaked_.size());
   }
 
- private:
-  void run() {
-    std::mt19937_64 random(gort::test::seed());
-    while (!over_.load_relaxed()) {
-      constexpr int longest_us = 30'000;
-      std::this_thread::sleep_for(std::chrono::microseconds(random() % longest_us));
-      if (gort::runtime::num_goroutine() == 0 || gort::sched::frozen_after_run()) continue;
-      gort::report::find_leaks();
-      if (gort::sched::stop_the_world_for_dump() == gort::sched::dump_stop::none) continue;
-      verify();
-      note();
-      gort::sched::start_the_world_after_dump();
-      ++looks_;
-    }
+  void once(std::mt19937_64& random) override {
+    constexpr int longest_us = 30'000;
+    std::this_thread::sleep_for(std::chrono::microseconds(random() % longest_us));
+    if (gort::runtime::num_goroutine() == 0 || gort::sched::frozen_after_run()) return;
+    gort::report::find_leaks();
+    if (gort::sched::stop_the_world_for_dump() == gort::sched::dump_stop::none) return;
+    verify();
+    note();
+    gort::sched::start_the_world_after_dump();
+    ++looks_;
   }
 
   // The world stands still, so nothing here allocates [leak-2].
@@ -106,8 +93,6 @@ class leak_watch : public testing::EmptyTestEventListener {
 
   static constexpr std::size_t leaked_max = 4096;
 
-  std::thread thread_;
-  gort::detail::atomic<bool> over_;
   int looks_ = 0;
   std::vector<wait_seen> leaked_ = [] {
     std::vector<wait_seen> room;
@@ -120,8 +105,7 @@ const bool is_there = [] {
   const char* wanted = std::getenv("GORT_TEST_LEAK_WATCH");
   if (wanted == nullptr || std::string_view(wanted) != "1") return false;
   unsetenv("GORT_TEST_LEAK_WATCH");
-  testing::UnitTest::GetInstance()->listeners().Append(new leak_watch);
-  return true;
+  return gort::test::add_beside_tests(new leak_watch);
 }();
 
 }  // namespace
