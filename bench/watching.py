@@ -10,10 +10,13 @@ ROWS = [
     ("cpu_1000", 1, "CPU profile at 1000 Hz, ping-pong", 5),
     ("mutex_5", 2, "mutex profile, 1 in 5, contended", 1),
     ("block_10us", 1, "block profile, 10 us, ping-pong", None),
-    ("heap", 1, "heap profile, blocks of 16 to 1015 bytes, beside a program without it", 1),
+    ("heap", 1, "heap profile, malloc of 16 to 1015 bytes, beside a program without it", 1),
     ("heap on", 1, "the same, beside itself at a rate of 0", None),
-    ("heap_64", 1, "heap profile, blocks of 64 bytes, beside a program without it", 1),
+    ("heap_64", 1, "heap profile, malloc of 64 bytes, beside a program without it", 1),
     ("heap_64 on", 1, "the same, beside itself at a rate of 0", None),
+    ("heap_objects", 1, "heap profile, new of 64 bytes, beside a program without it", 1),
+    ("heap_strings", 1, "heap profile, strings of 16 to 115 bytes, beside a program without it", 1),
+    ("heap_map", 1, "heap profile, a map's nodes, beside a program without it", 1),
     # 0.1% for one a second.
     ("scrape_100", 1, "all metrics read 100 times a second, ping-pong", 10),
     ("wall", 1, "wall profile, ping-pong", None),
@@ -31,7 +34,7 @@ OF_GO = {
     "go_heap_64": ("malloc_64", "malloc_64_on", "Go's heap profile, 64 bytes, beside itself"),
 }
 # Their `off` is a program that does not link gort::malloc_profile.
-WITH_MALLOC = {"heap", "heap_64"}
+WITH_MALLOC = {"heap", "heap_64", "heap_objects", "heap_strings", "heap_map"}
 DUMP_BOUND_S = 1
 
 

@@ -8,7 +8,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
+#include <iterator>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -111,6 +113,38 @@ void allocate_mixed(int operations) {
 }
 void allocate_small(int operations) {
   allocate(operations, [](unsigned) { return 64; });
+}
+
+// The same by operator new, as C++ programs do; and what they mostly do it for.
+struct small_object {
+  char bytes[64];
+};
+void allocate_objects(int operations) {
+  static std::unique_ptr<small_object> objects[512];
+  unsigned x = 1;
+  for (int i = 0; i < operations; ++i) {
+    x = x * 1664525 + 1013904223;
+    std::unique_ptr<small_object>& place = objects[(x >> 16) % std::size(objects)];
+    place.reset();
+    place.reset(new small_object);
+  }
+}
+void make_strings(int operations) {
+  static std::string strings[512];
+  unsigned x = 1;
+  for (int i = 0; i < operations; ++i) {
+    x = x * 1664525 + 1013904223;
+    strings[(x >> 16) % std::size(strings)] = std::string(16 + (x >> 20) % 100, 'x');
+  }
+}
+void change_map(int operations) {
+  static std::map<unsigned, int> map;
+  unsigned x = 1;
+  for (int i = 0; i < operations; ++i) {
+    x = x * 1664525 + 1013904223;
+    const unsigned key = (x >> 16) % 1024;
+    if (map.erase(key) == 0) map.emplace(key, i);
+  }
 }
 
 result cpu_profile(int hz) {
@@ -286,6 +320,9 @@ int main(int argc, char** argv) {
       {"block_10us", block_profile},
       {"heap", [] { return heap_profile(allocate_mixed); }},
       {"heap_64", [] { return heap_profile(allocate_small); }},
+      {"heap_objects", [] { return heap_profile(allocate_objects); }},
+      {"heap_strings", [] { return heap_profile(make_strings); }},
+      {"heap_map", [] { return heap_profile(change_map); }},
       {"wall", wall_profile},
       {"cpu_accounts", cpu_accounts},
       {"timers", timer_profile},

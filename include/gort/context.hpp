@@ -12,6 +12,7 @@
 #include <utility>
 
 #include <gort/chan.hpp>
+#include <gort/detail/callable.hpp>
 #include <gort/detail/timed_park.hpp>
 
 namespace gort {
@@ -117,7 +118,8 @@ inline context background() noexcept { return {}; }
 /// dropped: `auto ctx = gort::with_timeout(parent, 1s).ctx;` is cancelled by its time, by its
 /// parent, or when its last handle goes, and nobody can cancel it sooner. (So it is whenever `ctx`
 /// is moved out of an object of this type. Moving from a name in a structured binding does not
-/// count: the binding cancels.)
+/// count: the binding cancels.) Functions that make something of a context that outlives their call
+/// take it by value, so that it is moved there: `with_value(with_timeout(parent, 1s).ctx, key, v)`.
 struct [[nodiscard("what is dropped is cancelled at once")]] cancelable_context {
   cancelable_context(context c, cancel_function f) noexcept
       : ctx(std::move(c)), cancel(std::move(f)) {}
@@ -162,20 +164,19 @@ auto&& get(const cancelable_context&& c) noexcept {
 
 /// A child that is cancelled with its parent or by the function. Go: context.WithCancel,
 /// WithCancelCause.
-cancelable_context with_cancel(const context& parent);
+cancelable_context with_cancel(context parent);
 
 /// The same, also cancelled at a time; at once if that has passed. Go: context.WithDeadline.
-cancelable_context with_deadline(const context& parent, std::chrono::steady_clock::time_point when);
+cancelable_context with_deadline(context parent, std::chrono::steady_clock::time_point when);
 
 /// The same; if it is the time that cancels, then with this cause. Go: context.WithDeadlineCause.
-cancelable_context with_deadline_cause(const context& parent,
-                                       std::chrono::steady_clock::time_point when,
+cancelable_context with_deadline_cause(context parent, std::chrono::steady_clock::time_point when,
                                        std::exception_ptr cause);
 template <class E>
   requires std::is_base_of_v<std::exception, E>
-cancelable_context with_deadline_cause(const context& parent,
-                                       std::chrono::steady_clock::time_point when, const E& cause) {
-  return with_deadline_cause(parent, when, std::make_exception_ptr(cause));
+cancelable_context with_deadline_cause(context parent, std::chrono::steady_clock::time_point when,
+                                       const E& cause) {
+  return with_deadline_cause(std::move(parent), when, std::make_exception_ptr(cause));
 }
 
 namespace detail {
@@ -189,22 +190,20 @@ std::chrono::steady_clock::time_point time_after(std::chrono::duration<Rep, Peri
 
 /// The same as with_deadline(), after a duration. Go: context.WithTimeout.
 template <class Rep, class Period>
-cancelable_context with_timeout(const context& parent, std::chrono::duration<Rep, Period> timeout) {
-  return with_deadline(parent, detail::time_after(timeout));
+cancelable_context with_timeout(context parent, std::chrono::duration<Rep, Period> timeout) {
+  return with_deadline(std::move(parent), detail::time_after(timeout));
 }
 
 /// Go: context.WithTimeoutCause.
 template <class Rep, class Period, class Cause>
-cancelable_context with_timeout_cause(const context& parent,
-                                      std::chrono::duration<Rep, Period> timeout,
+cancelable_context with_timeout_cause(context parent, std::chrono::duration<Rep, Period> timeout,
                                       const Cause& cause) {
-  return with_deadline_cause(parent, detail::time_after(timeout), cause);
+  return with_deadline_cause(std::move(parent), detail::time_after(timeout), cause);
 }
 
 namespace detail {
-context with_value_erased(const context& parent, const void* key,
-                          std::shared_ptr<const void> value);
-std::shared_ptr<cancel_hook> after_func_erased(const context& ctx, void (*start)(void*),
+context with_value_erased(context parent, const void* key, std::shared_ptr<const void> value);
+std::shared_ptr<cancel_hook> after_func_erased(context ctx, void (*start)(void*),
                                                std::shared_ptr<void> f);
 bool stop_after_func(cancel_hook& hook) noexcept;
 bool stop_and_wait_after_func(cancel_hook& hook) noexcept;
@@ -212,8 +211,9 @@ bool stop_and_wait_after_func(cancel_hook& hook) noexcept;
 
 /// A child that answers `value` for the key. Go: context.WithValue.
 template <class T>
-context with_value(const context& parent, const context_key<T>& key, T value) {
-  return detail::with_value_erased(parent, &key, std::make_shared<const T>(std::move(value)));
+context with_value(context parent, const context_key<T>& key, T value) {
+  return detail::with_value_erased(std::move(parent), &key,
+                                   std::make_shared<const T>(std::move(value)));
 }
 
 /// A child with the parent's values that is not cancelled when the parent is. Go:
@@ -240,11 +240,13 @@ class after_func_stop {
 };
 
 /// Calls f in a goroutine of its own when ctx is cancelled (at once if it is). f lives until it has
-/// been called or stopped, and keeps ctx alive as long. Go: context.AfterFunc.
+/// been called or stopped, and keeps ctx alive as long. Throws runtime_error for a null pointer or
+/// an empty std::function. Go: context.AfterFunc.
 template <class F>
-after_func_stop after_func(const context& ctx, F f) {
+after_func_stop after_func(context ctx, F f) {
+  detail::require_callable(f, "context: AfterFunc of a nil function");
   return after_func_stop(detail::after_func_erased(
-      ctx, [](void* p) { (*static_cast<F*>(p))(); }, std::make_shared<F>(std::move(f))));
+      std::move(ctx), [](void* p) { (*static_cast<F*>(p))(); }, std::make_shared<F>(std::move(f))));
 }
 
 }  // namespace gort

@@ -187,7 +187,7 @@ class [[nodiscard]] memory_pressure_handle {
 /// that is so. All callbacks are called on one goroutine, one after the other, never two at a time;
 /// an exception that leaves one ends the process. Without a limit nothing is called. As long as one
 /// is in force no deadlock is reported. Starts the collector's thread. Throws std::bad_alloc,
-/// std::system_error. Any thread. Go: none.
+/// std::system_error, runtime_error for an empty function. Any thread. Go: none.
 memory_pressure_handle on_memory_pressure(std::function<void(const memory_pressure&)> callback);
 
 /// The collections of the managed heap so far. Go: debug.GCStats.

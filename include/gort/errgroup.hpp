@@ -16,8 +16,7 @@ namespace gort {
 
 /// What a function of an errgroup must be.
 template <class F>
-concept returns_nothing_or_error_code =
-    std::is_void_v<std::invoke_result_t<F&>> ||
+concept returns_nothing_or_error_code = std::is_void_v<std::invoke_result_t<F&>> ||
     std::is_convertible_v<std::invoke_result_t<F&>, std::error_code>;
 
 /// A function of the group fails by throwing (whatever it throws), by returning a std::error_code
@@ -35,8 +34,8 @@ class errgroup {
 
   /// A group whose context() is cancelled by the first failure (with it as the cause) and by
   /// wait(). Go: errgroup.WithContext.
-  explicit errgroup(const gort::context& parent) {
-    auto made = with_cancel(parent);
+  explicit errgroup(gort::context parent) {
+    auto made = with_cancel(std::move(parent));
     ctx_ = std::move(made.ctx);
     cancel_ = std::move(made.cancel);
   }
@@ -56,19 +55,21 @@ class errgroup {
   /// Starts f in a goroutine; blocks while the limit is reached. Go: Go.
   template <returns_nothing_or_error_code F>
   void go(F f) {
+    detail::require_callable(f, detail::go_of_nil);
     take_place();
-    start(std::move(f));
+    start(place(this), std::move(f));
   }
 
   /// Starts f if the limit allows it now; false: not started. Go: TryGo.
   template <returns_nothing_or_error_code F>
   [[nodiscard]] bool try_go(F f) {
+    detail::require_callable(f, detail::go_of_nil);
     {
       const mutex_guard guard(*this);
       if (full()) return false;
       ++active_;
     }
-    start(std::move(f));
+    start(place(this), std::move(f));
     return true;
   }
 
@@ -124,17 +125,19 @@ class errgroup {
     if (next != nullptr) detail::ready_tail(next->owner);
   }
 
+  // One that is taken; given back also if moving the function throws.
+  struct place {
+    errgroup* group;
+    explicit place(errgroup* g) noexcept : group(g) {}
+    place(place&& other) noexcept : group(std::exchange(other.group, nullptr)) {}
+    ~place() {
+      if (group != nullptr) group->leave_place();
+    }
+  };
+
   template <class F>
-  void start(F f) {
-    struct place {
-      errgroup* group;
-      explicit place(errgroup* g) : group(g) {}
-      place(place&& other) noexcept : group(std::exchange(other.group, nullptr)) {}
-      ~place() {
-        if (group != nullptr) group->leave_place();
-      }
-    };
-    group_.go([this](place, F call) { run(call); }, place(this), std::move(f));
+  void start(place mine, F&& f) {
+    group_.go([this](place, F&& call) { run(call); }, std::move(mine), std::move(f));
   }
 
   template <class F>

@@ -161,8 +161,8 @@ class process {
 /// so on; invalid_argument if there is a NUL in any text of the command; the context's error if
 /// that is cancelled already; function_not_supported before Linux 5.4. Go: exec.CommandContext,
 /// Start.
-process start(const context& ctx, const command& what, std::error_code& error);
-process start(const context& ctx, const command& what);
+process start(context ctx, const command& what, std::error_code& error);
+process start(context ctx, const command& what);
 process start(const command& what);
 
 struct result {

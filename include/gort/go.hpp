@@ -10,22 +10,29 @@
 #include <type_traits>
 #include <utility>
 
+#include <gort/detail/callable.hpp>
 #include <gort/detail/goroutine_local.hpp>
 #include <gort/detail/spawn.hpp>
 #include <gort/error.hpp>
 
 namespace gort {
 
+namespace detail {
+inline constexpr const char* go_of_nil = "go of nil func value";
+}
+
 /// Starts a goroutine that calls f(arguments...), as Go's `go` statement. The callable and the
 /// arguments are moved or copied into it; if that throws, nothing has been started and nothing
 /// leaks. Never blocks and never switches. Callable from goroutines and from any thread; the first
-/// call starts the runtime. Throws std::bad_alloc.
+/// call starts the runtime. Throws std::bad_alloc, and runtime_error("go of nil func value") for a
+/// null pointer or an empty std::function, as all that starts goroutines does.
 ///
 /// An exception that leaves f ends the process as a Go panic does: message, stack, status 2.
 template <class F, class... A>
 requires(!std::same_as<std::decay_t<F>, go_options> &&
          std::invocable<std::decay_t<F>, std::decay_t<A>...>)
     [[gnu::always_inline]] inline void go(F&& f, A&&... arguments) {
+  detail::require_callable(f, detail::go_of_nil);
   detail::spawn(nullptr, std::forward<F>(f), std::forward<A>(arguments)...);
 }
 
@@ -34,6 +41,7 @@ requires(!std::same_as<std::decay_t<F>, go_options> &&
 template <class F, class... A>
 requires std::invocable<std::decay_t<F>, std::decay_t<A>...>
 [[gnu::always_inline]] inline void go(const go_options& options, F&& f, A&&... arguments) {
+  detail::require_callable(f, detail::go_of_nil);
   detail::spawn(&options, std::forward<F>(f), std::forward<A>(arguments)...);
 }
 
@@ -44,15 +52,16 @@ void run_main(void (*call)(void*), void* argument);
 
 /// Runs f as the main goroutine (id 1, 8 MiB stack) and returns what it returns, 0 if that is void:
 /// `int main() { return gort::run([] { ... }); }`. Blocks the calling thread, which must not be a
-/// goroutine (throws runtime_error). When f returns, the other goroutines stop, at their next
-/// scheduling point or where they compute: their destructors do not run, as when Go's main returns.
-/// A later run() lets them continue; docs/end.md. A panic under way is waited for: it ends the
-/// process. If the thread has called runtime::lock_os_thread(), the main goroutine
-/// runs on it and nowhere else. Go: func main.
+/// goroutine (throws runtime_error, as for what cannot be called). When f returns, the other
+/// goroutines stop, at their next scheduling point or where they compute: their destructors do not
+/// run, as when Go's main returns. A later run() lets them continue; docs/end.md. A panic under way
+/// is waited for: it ends the process. If the thread has called runtime::lock_os_thread(), the main
+/// goroutine runs on it and nowhere else. Go: func main.
 template <class F>
 requires std::invocable<F&>
 int run(F&& f) {
   using result = std::invoke_result_t<F&>;
+  detail::require_callable(f, detail::go_of_nil);
   int status = 0;
   auto call = [&] {
     if constexpr (std::is_void_v<result>)

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include <gort/detail/atomic.hpp>
+#include <gort/detail/callable.hpp>
 #include <gort/detail/park.hpp>
 #include <gort/error.hpp>
 
@@ -97,15 +98,16 @@ struct once_state {
 
 /// A function that calls f at its first call and never again; copies share it. Others that call it
 /// meanwhile wait. An exception of f is thrown by that call and by each later one; if f ended its
-/// goroutine by goexit(), later ones throw a runtime_error. Goroutines and plain threads. Go:
-/// sync.OnceFunc.
+/// goroutine by goexit(), later ones throw a runtime_error. Throws one for a null pointer or an
+/// empty std::function. Goroutines and plain threads. Go: sync.OnceFunc.
 template <class F>
 auto once_func(F f) {
   static_assert(std::is_invocable_v<F&>);
+  detail::require_callable(f, "sync: OnceFunc of a nil function");
   struct nothing {};
-  return [state = std::make_shared<detail::once_state<F, nothing>>(std::move(f))] {
-    state->run([](F& call) { static_cast<void>(call()); });
-  };
+  // Const, so that moving the function copies the reference: what is moved from can be called.
+  const auto state = std::make_shared<detail::once_state<F, nothing>>(std::move(f));
+  return [state] { state->run([](F& call) { static_cast<void>(call()); }); };
 }
 
 /// The same for a function with a result: each call returns a reference to the one value that f
@@ -115,8 +117,10 @@ template <class F>
 auto once_value(F f) {
   using value = std::remove_cvref_t<std::invoke_result_t<F&>>;
   static_assert(std::is_object_v<value>, "once_value: f returns nothing; use once_func");
-  return [state = std::make_shared<detail::once_state<F, std::optional<value>>>(
-              std::move(f))]() -> const value& {
+  detail::require_callable(f, "sync: OnceValue of a nil function");
+  const auto state =  // as above
+      std::make_shared<detail::once_state<F, std::optional<value>>>(std::move(f));
+  return [state]() -> const value& {
     state->run([&](F& call) { state->value.emplace(call()); });
     return *state->value;
   };

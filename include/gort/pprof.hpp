@@ -13,6 +13,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -30,6 +31,13 @@ namespace gort::pprof {
 /// Where a profile is written: called with one piece after the other. What it throws ends the
 /// writing and goes to the caller. Go: io.Writer.
 using sink = std::function<void(std::string_view piece)>;
+
+/// What a profile that is to begin may meet: error codes of the category "pprof".
+enum class errc {
+  cpu_profile_in_use = 1,  // Go: "cpu profiling already in use"
+  wall_profile_in_use,
+};
+std::error_code make_error_code(errc e) noexcept;
 
 namespace detail {
 struct profile_access;
@@ -117,7 +125,7 @@ class label_set {
 namespace detail {
 label_set make_labels(std::span<const std::string_view> keys_and_values);
 label_set merged(const label_set& base, const label_set& more);  // those of `more` win
-context context_with(const context& parent, label_set all);
+context context_with(context parent, label_set all);
 }  // namespace detail
 
 /// Labels from keys and values in turn, `labels("endpoint", path, "method", method)`. Of the same
@@ -143,8 +151,9 @@ inline void set_goroutine_labels(const context& ctx) noexcept {
 }
 /// A context with the parent's labels and these; of the same key these count. The goroutine's do
 /// not change. Throws std::bad_alloc. Go: WithLabels.
-inline context with_labels(const context& parent, const label_set& more) {
-  return detail::context_with(parent, detail::merged(labels_of(parent), more));
+inline context with_labels(context parent, const label_set& more) {
+  label_set all = detail::merged(labels_of(parent), more);
+  return detail::context_with(std::move(parent), std::move(all));
 }
 
 namespace detail {
@@ -177,8 +186,8 @@ decltype(auto) with_labels(const label_set& more, F&& f) {
 /// goroutine's meanwhile. Go: pprof.Do.
 template <class F>
 requires std::invocable<F, const context&>
-decltype(auto) with_labels(const context& parent, const label_set& more, F&& f) {
-  const context ctx = with_labels(parent, more);
+decltype(auto) with_labels(context parent, const label_set& more, F&& f) {
+  const context ctx = with_labels(std::move(parent), more);
   const detail::label_scope scope(labels_of(ctx));
   return std::forward<F>(f)(ctx);
 }
@@ -231,6 +240,9 @@ std::vector<labeled_cpu_time> cpu_time_by_labels();
 /// until the profile ends; who has a handler for it still gets his own. Any thread. Go:
 /// StartCPUProfile.
 void start_cpu_profile(sink to);
+/// The same, with the error in `error`: errc::cpu_profile_in_use, invalid_argument for an empty
+/// sink, or the system's.
+void start_cpu_profile(sink to, std::error_code& error);
 
 /// Ends it, and writes it to the sink; returns when that is done. Does nothing if there is none.
 /// Throws std::bad_alloc and what the sink throws; the profile is then lost. Go: StopCPUProfile.
@@ -252,6 +264,8 @@ void set_cpu_profile_rate(int hz);
 /// already in use") or for an empty sink, std::system_error where the system has no membarrier(2),
 /// or no memory. Any thread. Go: none (fgprof looks at all goroutines, and stops the world for it).
 void start_wall_profile(sink to);
+/// The same, with the error in `error`.
+void start_wall_profile(sink to, std::error_code& error);
 /// Ends it, as stop_cpu_profile() does.
 void stop_wall_profile();
 
@@ -265,3 +279,6 @@ struct cpu_profile_stacks {
 cpu_profile_stacks last_cpu_profile_stacks() noexcept;
 
 }  // namespace gort::pprof
+
+template <>
+struct std::is_error_code_enum<gort::pprof::errc> : std::true_type {};

@@ -23,7 +23,7 @@ struct handler_options {
 
 /// Serves what is collected. `?name[]=a&name[]=b` leaves only families of those names. Families of
 /// the same name are joined; if their types differ, or a collector throws, the answer is a 500.
-/// Go: promhttp.HandlerFor.
+/// Throws std::invalid_argument for a null pointer. Go: promhttp.HandlerFor.
 http::handler metrics_handler(std::vector<std::shared_ptr<::prometheus::Collectable>> collectors,
                               const handler_options& options = {});
 

@@ -28,7 +28,8 @@ namespace gort::signal {
 /// is lost; several of one kind may arrive as one. So make a channel with room for one at least.
 /// More signals may be added for one channel, and a signal goes to every channel that wants it.
 /// SIGINT or SIGHUP that was ignored when the process began (nohup) is told of too, and ignored
-/// again afterwards. The channel must not be closed before stop(). Throws runtime_error("os/signal:
+/// again afterwards. The channel must not be closed before stop(): a signal would
+/// end the program. Throws runtime_error("os/signal:
 /// Notify using nil channel"), std::system_error if a thread cannot be had. Go: signal.Notify.
 void notify(const chan<int>::sender& to, std::span<const int> signals);
 template <std::same_as<int>... N>
@@ -149,11 +150,11 @@ auto&& get(const watched_context&& c) noexcept {
 /// call it when the context is done, and a second Ctrl-C ends the program:
 /// `auto [ctx, stop] = gort::signal::notify_context(gort::background(), SIGINT, SIGTERM);`.
 /// Throws what notify() throws. Go: signal.NotifyContext.
-watched_context notify_context(const context& parent, std::span<const int> signals);
+watched_context notify_context(context parent, std::span<const int> signals);
 template <std::same_as<int>... N>
-watched_context notify_context(const context& parent, N... signals) {
+watched_context notify_context(context parent, N... signals) {
   const std::array<int, sizeof...(N)> all{signals...};
-  return notify_context(parent, std::span<const int>(all));
+  return notify_context(std::move(parent), std::span<const int>(all));
 }
 
 }  // namespace gort::signal

@@ -19,7 +19,7 @@ namespace gort {
 template <class T>
 class sync_pool {
  public:
-  /// `make` makes an object when the pool is empty.
+  /// `make` makes an object when the pool is empty; null: get() returns null then. Go: Pool.New.
   explicit sync_pool(std::function<std::unique_ptr<T>()> make =
                          [] { return std::make_unique<T>(); })
       : make_(std::move(make)) {
@@ -42,7 +42,7 @@ class sync_pool {
       each.size.store_relaxed(each.objects.size());
       return taken;
     }
-    return make_();
+    return make_ == nullptr ? nullptr : make_();
   }
 
   /// Null is ignored.

@@ -80,13 +80,16 @@ class timer {
 
   /// Fires `duration` from now. Go: time.NewTimer.
   template <class Rep, class Period>
-  explicit timer(std::chrono::duration<Rep, Period> duration)
+  [[nodiscard("the timer stops when its last handle goes")]] explicit timer(
+      std::chrono::duration<Rep, Period> duration)
       : state_(detail::make_timer_state(detail::deadline_after(duration), 0)) {}
 
   /// Where the time arrives; nil for after_func(). As Go's since 1.23 it has length and capacity 0,
   /// though the time waits in it for who receives it; and holds none after stop() or reset(), until
   /// the timer fires again.
-  chan<time_point>::receiver c() const { return detail::timer_state_channel(checked()); }
+  chan<time_point>::receiver c() const& { return detail::timer_state_channel(checked()); }
+  /// Nothing would come: the timer stops with the temporary. See gort::after().
+  void c() const&& = delete;
 
   /// Disarms; true if that was in time: nobody has received, or will receive, the time that it was
   /// armed for, or the function has not been started and will not be. Never blocks for long: it
@@ -121,10 +124,11 @@ class timer {
 /// the last copy of the handle goes**: keep it as long as the call is wanted. What is to go on
 /// without a handle: `go([=] { gort::sleep(d); f(); })`. reset() may cause several calls, also at
 /// the same time: each calls a copy of f, made in its goroutine; f itself, if it cannot be copied.
-/// Go: time.AfterFunc.
+/// Throws runtime_error for a null pointer or an empty std::function. Go: time.AfterFunc.
 template <class Rep, class Period, class F>
 [[nodiscard("the timer stops when its last handle goes")]] timer after_func(
     std::chrono::duration<Rep, Period> duration, F f) {
+  detail::require_callable(f, "time: AfterFunc of a nil function");
   return timer(
       detail::make_timer_state(detail::deadline_after(duration), 0,
                                std::make_shared<detail::timer_function_of<F>>(std::move(f))));
@@ -138,32 +142,41 @@ template <class Rep, class Period>
 }
 
 /// Delivers the time on c() at intervals; a tick that finds the last one not yet received is
-/// dropped. Stopped when the last handle is gone. Go: time.Ticker.
+/// dropped. Stopped when the last handle is gone. One that was moved from throws runtime_error. Go:
+/// time.Ticker.
 class ticker {
  public:
   /// Throws runtime_error("non-positive interval for NewTicker").
   template <class Rep, class Period>
-  explicit ticker(std::chrono::duration<Rep, Period> interval) {
-    if (interval <= interval.zero())
+  [[nodiscard("the ticker stops when its last handle goes")]] explicit ticker(
+      std::chrono::duration<Rep, Period> interval) {
+    if (!(interval > interval.zero()))
       detail::throw_runtime_error("non-positive interval for NewTicker");
     state_ =
         detail::make_timer_state(detail::deadline_after(interval), detail::period_of(interval));
   }
 
   /// Of length and capacity 0, as a timer's.
-  chan<time_point>::receiver c() const { return detail::timer_state_channel(*state_); }
+  chan<time_point>::receiver c() const& { return detail::timer_state_channel(checked()); }
+  /// Nothing would come: the ticker stops with the temporary. Give it a name.
+  void c() const&& = delete;
   /// No more ticks; the channel stays open. Go: Stop.
-  void stop() const { detail::timer_state_stop(*state_); }
+  void stop() const { detail::timer_state_stop(checked()); }
   /// A new interval from now on. Throws runtime_error("non-positive interval for Ticker.Reset").
   template <class Rep, class Period>
   void reset(std::chrono::duration<Rep, Period> interval) const {
-    if (interval <= interval.zero())
+    if (!(interval > interval.zero()))
       detail::throw_runtime_error("non-positive interval for Ticker.Reset");
-    detail::timer_state_reset(*state_, detail::deadline_after(interval),
+    detail::timer_state_reset(checked(), detail::deadline_after(interval),
                               detail::period_of(interval));
   }
 
  private:
+  detail::timer_state& checked() const {
+    if (state_ == nullptr) detail::throw_runtime_error("gort: use of a ticker that was moved from");
+    return *state_;
+  }
+
   std::shared_ptr<detail::timer_state> state_;
 };
 

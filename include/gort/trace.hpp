@@ -18,7 +18,8 @@
 namespace gort::trace {
 
 /// Where a trace is written: called with some bytes after the others, on one goroutine or thread at
-/// a time. May block. What it throws ends the writing, and comes out of stop() or write_to().
+/// a time. May block, and call all of this but stop() for the trace that it is of: that throws
+/// runtime_error. What it throws ends the writing, and comes out of stop() or write_to().
 using sink = std::function<void(std::string_view)>;
 
 /// What goes wrong: error codes of the category "trace", with Go's texts.
@@ -48,6 +49,7 @@ struct counts {
   std::uint64_t lost_stacks = 0;  // events that stand without theirs
   /// What had to be put in so that the rest makes sense; 0 where nothing was lost.
   std::uint64_t repairs = 0;
+  char first_repair[160] = {};  // what, and where: for a report of a fault
   std::uint64_t bytes = 0;
 };
 
@@ -59,7 +61,8 @@ void start(sink to, options how = {});
 void start(sink to, options how, std::error_code& error);
 
 /// Ends the trace; when it returns, all of it has been written. Throws what the sink has thrown. No
-/// trace: does nothing. Blocks. Any thread. Go: trace.Stop.
+/// trace: does nothing; another call is at it: waits until that has been. Blocks. Any thread. Go:
+/// trace.Stop.
 counts stop();
 
 /// Something is recorded, for a trace or a flight recorder. Never blocks. Go: trace.IsEnabled.
@@ -78,7 +81,7 @@ void write_log(const context& ctx, std::string_view category, std::string_view m
 class task {
  public:
   /// Below the task of `parent`, if that has one.
-  task(const gort::context& parent, std::string_view name);
+  task(gort::context parent, std::string_view name);
   task(const task&) = delete;
   task& operator=(const task&) = delete;
   ~task() { end(); }
@@ -162,6 +165,8 @@ class flight_recorder {
 
   /// Throws std::system_error if this or another one is on. Any thread.
   void start();
+  /// The same, with the error in `error`.
+  void start(std::error_code& error);
   /// Forgets what it has. Any thread.
   void stop() noexcept;
   bool enabled() const noexcept;
@@ -169,12 +174,15 @@ class flight_recorder {
   /// Throws std::system_error if it is off, another call is in progress, or the sink is empty, and
   /// what the sink throws. Returns the number of bytes. Blocks. Any thread. Go: WriteTo.
   std::size_t write_to(const sink& to);
-  /// Of the last write_to().
-  counts last() const noexcept { return last_; }
+  /// The same, with the error in `error`, and 0 then: two requests may be slow at once, and the
+  /// second one's snapshot would be the first one's. What the sink throws comes out.
+  std::size_t write_to(const sink& to, std::error_code& error);
+  /// Of the write_to() that has ended last. Any thread.
+  counts last() const noexcept;
 
  private:
   config config_;
-  counts last_;
+  counts last_;  // guarded by the lock of all recording
 };
 
 /// Makes of a trace in Go's format (also one that Go 1.22 to 1.24 has written) one that Perfetto

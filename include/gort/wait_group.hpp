@@ -22,10 +22,11 @@ namespace gort {
 ///   [wg-2] Waiters are queued under `lock_` before they are counted; whoever brings the counter to
 ///          zero with waiters counted takes all of them, under `lock_`, and wakes them.
 ///   [wg-3] After the wake-up of the last waiter nobody touches the object: it may be gone.
-///   [wg-4] The counter is never below zero, not for a moment: what is too much is not subtracted.
+///   [wg-4] The counter is never below zero nor above 2^31 - 1, not for a moment: what is too much
+///          is neither subtracted nor added.
 ///
-/// Rejected: subtracting first, and adding again what was too much: others meanwhile take one
-/// for none, or none for one, and wait for ever or not at all.
+/// Rejected: changing it first, and taking back what was too much: others meanwhile take one for
+/// none, or none for one, and wait for ever or not at all.
 class wait_group {
  public:
   wait_group() noexcept = default;
@@ -33,13 +34,17 @@ class wait_group {
   wait_group& operator=(const wait_group&) = delete;
 
   /// Adds n, which may be negative. Never blocks. Throws runtime_error("sync: negative WaitGroup
-  /// counter"), the counter then is as it was, and the object usable. Must not run beside a wait()
-  /// for what was counted before, except to start more while some still runs. Go: Add.
+  /// counter"), or ("sync: WaitGroup counter overflow") beyond 2^31 - 1; the counter then is as it
+  /// was, and the object usable. Must not run beside a wait() for what was counted before, except
+  /// to start more while some still runs. Go: Add.
   void add(std::int32_t n) {
     if (n < 0) return subtract(in_counter(n));
-    // Release: as in subtract().
-    if (counter_of(state_.fetch_add_release(in_counter(n))) > counter_max - n) [[unlikely]]
-      overflow(n);
+    std::uint64_t seen = state_.load_relaxed();
+    do {
+      if (counter_of(seen) > counter_max - n) [[unlikely]]
+        throw_overflow();
+      // Release: as in subtract().
+    } while (!state_.cas_release(seen, seen + in_counter(n)));
   }
 
   /// add(-1). Go: Done.
@@ -56,6 +61,7 @@ class wait_group {
   /// Throws what go() throws; nothing is counted then. Go: WaitGroup.Go.
   template <class F, class... A>
   [[gnu::always_inline]] inline void go(F&& f, A&&... arguments) {
+    detail::require_callable(f, detail::go_of_nil);
     gort::go(counted_call<std::decay_t<F>, std::decay_t<A>...>{
         counted(this), std::forward<F>(f), {std::forward<A>(arguments)...}});
   }
@@ -99,7 +105,7 @@ class wait_group {
   }
 
   [[noreturn]] static void throw_negative();
-  [[noreturn]] void overflow(std::int32_t n);
+  [[noreturn]] static void throw_overflow();
   void wait_slow() noexcept;
   void wake_all() noexcept;
 

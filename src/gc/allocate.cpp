@@ -97,7 +97,7 @@ cache* cache_of(stores& all, sched::p& mine) noexcept {
     void* memory = os::reserve(sizeof(cache));
     if (memory == nullptr) return nullptr;
     auto* made = ::new (memory) cache;
-    made->user = static_cast<std::uint16_t>(mine.index + 1);
+    made->pages.name = static_cast<std::uint16_t>(mine.index + 1);
     known.store_release(made);             // pairs with the acquire in hold_cached_slots()
     all.cache_count.fetch_add_relaxed(1);  // a statistic
   }
@@ -209,7 +209,7 @@ void try_large(std::uintptr_t* to, std::size_t bytes, std::size_t alignment, kin
   if (all == nullptr) return;
   const std::size_t pages = (bytes + page_bytes - 1) / page_bytes;
   bool fresh = false;
-  span* made = take_pages(pages, alignment, 0, fresh);
+  span* made = take_pages(pages, alignment, nullptr, fresh);
   if (made == nullptr) return;
   made->slot_bytes = pages * page_bytes;
   made->slots = 1;
@@ -219,7 +219,6 @@ void try_large(std::uintptr_t* to, std::size_t bytes, std::size_t alignment, kin
   made->bits[0].live.store_relaxed(1);
   out.sampled = samples_large(made->slot_bytes);
   made->sampled.store_relaxed(out.sampled ? sampled_slots::one(0) : 0);
-  counted.spans_made.fetch_add_relaxed(1);
   counted.allocated_large_bytes.fetch_add_relaxed(made->slot_bytes);
   // Release pairs with the acquire in count_heap(): who sees it freed sees this [stat-2].
   counted.allocated_large.fetch_add_release(1);

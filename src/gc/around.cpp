@@ -1,10 +1,16 @@
 // A cycle in whose middle somebody else looks around: before goroutines' stacks are marked, when
 // all else that is a root has been. Who looks for leaked goroutines learns so what can be reached
 // without theirs, and whatever plain threads do meanwhile is seen by the marking (marking.hpp).
+//
+// Invariants
+//   [around-1] Who wants to look is in the list of those who wait, or the collector has taken him
+//              out, and calls what he wants in the cycle that is under way; he waits for one that
+//              begins later than he came. Nobody has a turn that he could keep, standing still
+//              after the end of run(): others are called in the same cycle.
 #include <exception>
-#include <mutex>
+#include <utility>
 
-#include <gort/mutex.hpp>
+#include <gort/detail/spin_lock.hpp>
 #include <gort/runtime.hpp>
 
 #include "gc/caches.hpp"
@@ -17,15 +23,27 @@ namespace {
 struct caller {
   void (*f)(const record::managed_marking&, void*) noexcept;
   void* argument;
-  bool called = false;
+  caller* next = nullptr;  // guarded by the lock of those who wait
 };
-constinit detail::atomic<caller*> waiting;
+struct {
+  detail::spin_lock lock;
+  caller* first = nullptr;
+} waiting;                                  // [around-1]
 constinit record::managed_marking offered;  // the collector's
 
-// Of who waits: one after the other. Never destroyed.
-mutex& turn() {
-  static auto* made = new mutex;
-  return *made;
+caller* take_all() noexcept {
+  const detail::spin_guard guard(waiting.lock);
+  return std::exchange(waiting.first, nullptr);
+}
+
+// False: he is not there any more.
+bool take_out(const caller& who) noexcept {
+  const detail::spin_guard guard(waiting.lock);
+  caller** at = &waiting.first;
+  while (*at != nullptr && *at != &who) at = &(*at)->next;
+  if (*at == nullptr) return false;
+  *at = who.next;
+  return true;
 }
 
 void mark(const std::uintptr_t* words, std::size_t count) noexcept {
@@ -94,20 +112,26 @@ void for_each_own(void (*f)(std::uintptr_t, std::uintptr_t, void*), void* argume
 bool collect_around(void (*f)(const record::managed_marking&, void*) noexcept, void* argument) {
   if (the_stores() == nullptr) return false;
   caller self{f, argument};
-  const std::lock_guard guard(turn());
-  waiting.store_release(&self);  // pairs with the exchange in call_around()
-  try {
-    runtime::gc();
-  } catch (...) {
-    waiting.store_relaxed(nullptr);  // no thread, so nobody calls
-    throw;
+  {
+    const detail::spin_guard guard(waiting.lock);
+    self.next = waiting.first;
+    waiting.first = &self;
   }
-  return self.called;
+  for (bool is_called = false;;) {
+    try {
+      runtime::gc();
+      return true;
+    } catch (...) {
+      // There is no thread, so nobody calls; unless somebody else has had one made meanwhile.
+      if (!is_called && take_out(self)) throw;
+      is_called = true;
+    }
+  }
 }
 
 void call_around() noexcept {
-  if (waiting.load_relaxed() == nullptr) return;
-  caller* who = waiting.exchange_acq_rel(nullptr);
+  caller* each = take_all();
+  if (each == nullptr) return;
   settle_marking();
   offered = {.heap_low = heap.heap_low,
              .heap_high = heap.heap_low + heap.open_pages.load_relaxed() * page_bytes,
@@ -116,8 +140,11 @@ void call_around() noexcept {
              .find = slot_at,
              .for_each_ending = for_each_ending,
              .for_each_own = for_each_own};
-  who->f(offered, who->argument);
-  who->called = true;  // it waits until this cycle has ended, or a later one
+  while (each != nullptr) {
+    caller* next = each->next;  // he waits until this cycle has ended, or a later one
+    each->f(offered, each->argument);
+    each = next;
+  }
 }
 
 }  // namespace gort::managed

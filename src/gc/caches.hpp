@@ -2,6 +2,7 @@
 // are those of allocate.cpp.
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -30,7 +31,10 @@ struct alignas(64) bin {
 
 struct cache {
   detail::atomic<std::uint32_t> busy;  // [alloc-1]; written by its P's holder
-  std::uint16_t user = 0;              // its name in pages.cpp
+  // Of each kind, bins that have ever been used: before that. So who looks at them need not fetch
+  // those that have not.
+  detail::atomic<std::uint64_t> used[kind_count];
+  page_user pages;  // nobody, for the shared one
   sampler samples;
   bin bins[kind_count][class_count];
 
@@ -88,6 +92,19 @@ void for_each_cache(stores& all, F f) noexcept {
   }
   detail::spin_guard guard(all.shared_lock);
   f(all.shared);
+}
+
+/// Calls f(bin, size_class) for those bins that have been used.
+template <class F>
+void for_each_used_bin(const cache& of, F f) noexcept {
+  static_assert(class_count <= 64);
+  for (unsigned k = 0; k < kind_count; ++k) {
+    // Acquire pairs with the release in refill().
+    for (std::uint64_t used = of.used[k].load_acquire(); used != 0; used &= used - 1) {
+      const auto size_class = static_cast<unsigned>(std::countr_zero(used));
+      f(of.bins[k][size_class], size_class);
+    }
+  }
 }
 
 inline central& class_of(stores& all, const span& s) noexcept {

@@ -5,10 +5,10 @@
 // reach; then what is dead is known, and swept. Nothing of it stops anybody.
 //
 // Who gets slots while marking is behind what is handed out helps with it for up to 100 us; who
-// finds nothing to help with, and is beyond a line of the pacer's, sleeps so long, in place
-// (pacer.hpp); both again for a millisecond at most. That bounds what is allocated until a cycle
-// has begun, and during it; nobody waits for its end. Ps that have nothing to run mark in their
-// spare time (marking.cpp).
+// finds nothing to help with, and is beyond a line of the pacer's, sleeps so long, in place, or
+// until the cycle has ended (pacer.hpp); both again for a millisecond at most. That bounds what is
+// allocated until a cycle has begun, and during it; nobody waits longer for its end. Ps that have
+// nothing to run mark in their spare time (marking.cpp).
 //
 // While a cycle is under way there is one thread more than Ps, and those who allocate fall behind
 // and compute without a rest: a slice of 10 ms each, of less than a CPU. So who gets slots then
@@ -16,12 +16,7 @@
 // it has lasted, while they catch up; and the collector has long slices, so that the system lets
 // whoever wakes up run before it.
 //
-// Invariants
-//   [cycle-1] `wanted`, `begun` and `done` are numbers of cycles, under `lock` (atomic for readers
-//             without it). Who waits for a cycle wants number begun + 1, which begins later.
-//   [cycle-3] A look is asked for by setting `look`, then ringing; the collector notes the bell,
-//             then takes `look`. So it is seen, or the bell has changed and it does not sleep. So,
-//             too, when enough was handed out for the heap to be watched (quiet.hpp).
+// Invariants; [cycle-1] and [cycle-3] are those of requests.hpp.
 //   [cycle-2] The thread is made at the first need. It has no P, is never a goroutine's, and lasts.
 //
 // Rejected: the collector as goroutines with a quarter of the Ps (Go): the next step, when marking
@@ -52,20 +47,16 @@
 
 namespace gort::managed {
 
+constinit cycle_requests asked;
+
 namespace {
 
-struct requests {
-  detail::spin_lock lock;
-  detail::atomic<std::uint32_t> wanted;
-  detail::atomic<std::uint32_t> begun;
-  detail::atomic<std::uint32_t> done;
-  std::uint32_t forced = 0;     // by the program, the last; `lock`
-  bool this_is_forced = false;  // the one that has begun; the collector's
+// Guarded by the lock of `asked`.
+struct {
   detail::waiter_list waiting;
-  detail::atomic<std::uint32_t> look;  // [cycle-3]
-  detail::atomic<std::uint32_t> bell;  // a futex: something is wanted
-};
-requests asked;
+  std::uint32_t forced = 0;     // by the program, the last
+  bool this_is_forced = false;  // the one that has begun; the collector's
+} those_who_asked;
 
 detail::atomic<os::thread_handle> collector;  // written once
 
@@ -81,7 +72,7 @@ void run_cycle(bool for_quiet) noexcept {
   const std::int64_t begin_cpu_ns = os::own_thread_cpu_ns();
   cycle_log log;
   log.code = reinterpret_cast<const void*>(collector_main);
-  log.begin(asked.begun.load_relaxed(), asked.this_is_forced, heap_goal());
+  log.begin(asked.begun.load_relaxed(), those_who_asked.this_is_forced, heap_goal());
   cycle_begins();
   begin_marking();
   mark_endings();
@@ -100,7 +91,8 @@ void run_cycle(bool for_quiet) noexcept {
   if (for_quiet) now.quiet_found.store_relaxed(live);
   cycle_has_ended({.found = live,
                    .handed_out_before = at_end,
-                   .cpu_ns = os::own_thread_cpu_ns() - begin_cpu_ns});
+                   .cpu_ns = os::own_thread_cpu_ns() - begin_cpu_ns,
+                   .was_due = !for_quiet && !those_who_asked.this_is_forced});
   log.end(live);
   const std::int64_t ended_ns = os::monotonic_ns();
   behind_until_ns.store_relaxed(ended_ns + (ended_ns - log.began_ns));
@@ -113,10 +105,10 @@ void wake_waiters() noexcept {
   {
     detail::spin_guard guard(asked.lock);
     const std::uint32_t done = asked.done.load_relaxed();
-    for (detail::waiter* each = asked.waiting.head; each != nullptr;) {
+    for (detail::waiter* each = those_who_asked.waiting.head; each != nullptr;) {
       detail::waiter* next = each->next;
       if (static_cast<std::int32_t>(each->index - done) <= 0) {
-        asked.waiting.remove(each);
+        those_who_asked.waiting.remove(each);
         due.push_back(each);
       }
       each = next;
@@ -127,29 +119,14 @@ void wake_waiters() noexcept {
 }
 
 bool begin_if_wanted() noexcept {
-  detail::spin_guard guard(asked.lock);
-  const std::uint32_t begun = asked.begun.load_relaxed();
-  if (static_cast<std::int32_t>(asked.wanted.load_relaxed() - begun) <= 0) return false;
-  asked.begun.store_relaxed(begun + 1);
-  asked.this_is_forced = asked.forced == begun + 1;
-  return true;
+  return asked.begin_if_wanted([](std::uint32_t number) {
+    those_who_asked.this_is_forced = those_who_asked.forced == number;
+  });
 }
 
-void want(std::uint32_t number) noexcept {
-  {
-    detail::spin_guard guard(asked.lock);
-    if (static_cast<std::int32_t>(number - asked.wanted.load_relaxed()) <= 0) return;
-    asked.wanted.store_relaxed(number);
-    asked.bell.fetch_add_relaxed(1);
-  }
-  os::futex_wake(asked.bell.address(), 1);
-}
-
-// Release pairs with the acquire in collector_main() [cycle-3].
-void ring() noexcept {
-  asked.bell.fetch_add_acq_rel(1);
-  os::futex_wake(asked.bell.address(), 1);
-}
+void wake_collector() noexcept { os::futex_wake(asked.bell.address(), 1); }
+void want(std::uint32_t number) noexcept { asked.want(number, wake_collector); }
+void ring() noexcept { asked.ring(wake_collector); }
 
 // Of two points of time; -1: none.
 std::int64_t sooner(std::int64_t a_ns, std::int64_t b_ns) noexcept {
@@ -177,9 +154,9 @@ quiet_watch::verdict look_whether_quiet(std::int64_t now_ns) noexcept {
 
 std::int64_t give_back_some(std::int64_t now_ns) noexcept {
   const bool for_quiet = all_free_is_going();
-  const std::int64_t before_ns = giving_back_ns();
+  const std::int64_t before_ns = for_quiet ? os::own_thread_cpu_ns() : 0;
   const std::int64_t again_ns = scavenge_some(now_ns);
-  if (for_quiet) quiet.charge(now_ns, giving_back_ns() - before_ns);
+  if (for_quiet) quiet.charge(now_ns, os::own_thread_cpu_ns() - before_ns);
   return again_ns;
 }
 
@@ -192,14 +169,11 @@ void collector_main() {
   os::set_long_slices();
   collector.store_relaxed(os::this_thread());
   for (;;) {
-    const std::uint32_t seen = asked.bell.load_acquire();  // pairs with who rings
+    const std::uint32_t seen = asked.note_bell();
     if (begin_if_wanted()) {
       const std::int64_t begin_cpu_ns = read_collecting_cpu().total_ns();
       run_cycle(for_quiet);
-      {
-        detail::spin_guard guard(asked.lock);
-        asked.done.store_relaxed(asked.begun.load_relaxed());
-      }
+      asked.end();
       wake_waiters();
       look_around();
       scavenging_is_due();
@@ -243,28 +217,36 @@ void collector_main() {
 // goes on to wait for a cycle must not take somebody's attempt for a thread: it may fail.
 enum class others : std::uint8_t { are_relied_on, are_waited_for };
 int ensure_thread(others attempts) noexcept {
-  for (;;) {
+  for (;; os::yield_thread()) {
+    const detail::inside_gort inside;  // or others might wait for long for what becomes of it
     // Acquire pairs with the release below.
     if (thread_state.load_acquire() == thread_works) return 0;
     std::uint32_t none = no_thread;
-    if (thread_state.cas_acq_rel(none, thread_is_made)) break;
+    if (thread_state.cas_acq_rel(none, thread_is_made)) {
+      const int error = sched::start_helper(collector_main, "gort-gc");
+      thread_state.store_release(error == 0 ? thread_works : no_thread);
+      return error;
+    }
     if (attempts == others::are_relied_on) return 0;
-    os::yield_thread();
   }
-  const int error = sched::start_helper(collector_main, "gort-gc");
-  thread_state.store_release(error == 0 ? thread_works : no_thread);
-  return error;
 }
 
-// [pace-3]. Inside gort: who was preempted between the two would keep all others waiting.
 void ask_if_first(std::size_t used) noexcept {
-  const detail::inside_gort inside;
-  if (is_first_to_ask(used)) want(asked.begun.load_relaxed() + 1);
+  asked.ask_if_first([used] { return is_first_to_ask(used); }, wake_collector);
+}
+
+// Until the cycle that is under way has ended, 100 us at most. `done`: read before the lines were,
+// so that it has changed if they have.
+void rest(std::uint32_t done) noexcept {
+  constexpr std::int64_t rest_ns = 100'000;
+  (void)os::futex_wait(asked.done.address(), done, os::monotonic_ns() + rest_ns);
 }
 
 // How often it is to be done again: for each quantum of what was handed out, and for how far that
 // is beyond where one sleeps.
 std::size_t heed_lines(std::size_t used, std::size_t bytes) noexcept {
+  // Acquire: the lines are read after it, see rest().
+  const std::uint32_t done = asked.done.load_acquire();
   const pace_lines lines = lines_for(used);
   if (lines.watch && ensure_thread(others::are_relied_on) == 0) ring();
   if (used < lines.trigger) return 0;
@@ -273,8 +255,7 @@ std::size_t heed_lines(std::size_t used, std::size_t bytes) noexcept {
   const bool is_beyond = used >= lines.helps_from;
   const bool rests = is_beyond && !help_marking() && used >= lines.sleeps_from;
   sched::give_way_to_due();
-  constexpr std::int64_t sleep_ns = 100'000;
-  if (rests) os::sleep_ns(sleep_ns);
+  if (rests) rest(done);
   constexpr std::size_t quantum = 256 << 10;
   return is_beyond ? bytes / quantum + (rests ? (used - lines.sleeps_from) / lines.once_more : 0)
                    : 0;
@@ -348,8 +329,8 @@ void gc() {
   {
     detail::spin_guard guard(asked.lock);
     self.index = asked.begun.load_relaxed() + 1;
-    asked.forced = self.index;
-    asked.waiting.push_back(&self);
+    those_who_asked.forced = self.index;
+    those_who_asked.waiting.push_back(&self);
   }
   want(self.index);
   detail::park(detail::wait_reason::gc_cycle);

@@ -13,8 +13,8 @@
 // somebody has kept it, not. Its destructor does not run again.
 //
 // Invariants
-//   [end-1] `specials` and `due` are guarded by `lock`, which parks: the collector is a plain
-//           thread, and nobody who allocates has it, or waits for the collector with it.
+//   [end-1] What is registered and what is due is in the book [book-1], whose lock nobody has who
+//           allocates, waits or may stand still.
 //   [end-2] What is due is a root until it is being run; then it is on that goroutine's stack.
 //   [end-3] A handle's target is read, and what it yields stored and marked, under the gate's lock.
 //           From the end of the marking until step 1 is over a dead target yields null
@@ -22,21 +22,17 @@
 //   [end-4] What is dead is told by its span and its mark [span-5], and stays so while the
 //           collector goes through these steps: nobody can reach it but by weak pointers.
 #include <cstddef>
-#include <deque>
-#include <functional>
-#include <mutex>
-#include <unordered_map>
+#include <memory>
 #include <utility>
-#include <vector>
 
 #include <gort/detail/managed_check.hpp>
 #include <gort/detail/managed_end.hpp>
 #include <gort/error.hpp>
 #include <gort/go.hpp>
-#include <gort/mutex.hpp>
 
 #include "arch/thread_word.hpp"
 #include "gc/collector.hpp"
+#include "gc/end_book.hpp"
 #include "gc/pacer.hpp"
 #include "gc/poison.hpp"
 #include "gc/statistics.hpp"
@@ -48,42 +44,6 @@ constinit atomic<const void*> gc_endings_run_on;
 namespace gort::managed {
 
 namespace {
-
-// The complement: what is in malloc's memory is not to be taken for a pointer (hidden.cpp).
-struct hidden_slot {
-  std::uintptr_t hidden;
-  explicit hidden_slot(std::uintptr_t slot) noexcept : hidden(~slot) {}
-  std::uintptr_t slot() const noexcept { return ~hidden; }
-  bool operator==(const hidden_slot&) const noexcept = default;
-};
-struct slot_hash {
-  std::size_t operator()(hidden_slot of) const noexcept { return of.hidden; }
-};
-
-struct cleanup {
-  std::uint64_t number;
-  std::function<void()> f;
-};
-
-struct special {
-  detail::managed_word handle;  // a weak_handle; null: none
-  std::function<void()> finalizer;
-  std::vector<cleanup> cleanups;
-};
-
-// A destructor if `f` is null.
-struct due_end {
-  hidden_slot object;  // 0: of one that is no more
-  std::function<void()> f;
-};
-
-struct end_book {
-  mutex lock;
-  std::unordered_map<hidden_slot, special, slot_hash> specials;
-  std::deque<due_end> due;
-  bool runs = false;  // the goroutine
-  std::uint64_t last_number = 0;
-};
 
 // Never destroyed: the collector outlives the program's objects.
 end_book& the_book() {
@@ -106,10 +66,41 @@ bool is_dead(std::uintptr_t slot) noexcept {
   return dead;
 }
 
+// Before the first lock of who registers something.
 end_book& used_book() {
   end_book& all = the_book();
-  book_is_used.store_relaxed(1);  // by who goes on to lock it
+  book_is_used.store_relaxed(1);
   return all;
+}
+
+// f(record) with the lock, if there is one of this object. Returns what f does.
+template <class F>
+bool with_known_record(std::uintptr_t slot, F f) {
+  end_book& all = used_book();
+  const detail::spin_guard guard(all.lock);
+  end_record* known = all.records.find(hidden_slot(slot));
+  return known != nullptr && f(*known);
+}
+
+// The same, where there is none with a new one.
+template <class F>
+bool with_record(std::uintptr_t slot, F f) {
+  end_book& all = used_book();
+  auto made = std::make_unique<end_record>(slot);
+  unsigned wanted = 0;
+  bool done = false;
+  {
+    const detail::spin_guard guard(all.lock);
+    end_record* known = all.records.find(made->of);
+    if (known == nullptr) {
+      known = made.release();
+      all.records.insert(*known);
+      wanted = all.records.wanted_segment();
+    }
+    done = f(*known);
+  }
+  if (wanted != 0) bring_segment(all, wanted);  // [book-4]
+  return done;
 }
 
 void destroy(std::uintptr_t slot) noexcept {
@@ -138,7 +129,7 @@ struct endings_left {
   ~endings_left() {
     if (none) return;
     {
-      const std::lock_guard guard(all.lock);
+      const detail::spin_guard guard(all.lock);
       give_up_endings_locked(all);
     }
     start_endings();
@@ -151,73 +142,109 @@ void run_endings() {
   detail::gc_endings_run_on.store_relaxed(arch::load_current_g());
   for (;;) {
     detail::managed_word kept;  // [end-2]
-    due_end next{hidden_slot(0), {}};
+    due_end next;
+    std::unique_ptr<due_batch> used;
     {
-      const std::lock_guard guard(all.lock);
-      if (all.due.empty()) {
+      const detail::spin_guard guard(all.lock);
+      if (all.due.is_empty()) {
         give_up_endings_locked(all);
         left.none = true;
         return;
       }
-      kept.set(all.due.front().object.slot());
-      next = std::move(all.due.front());
-      all.due.pop_front();
+      next = all.due.front();
+      kept.set(next.object.slot());
+      used.reset(all.due.pop());
     }
-    if (!next.f) {
+    used.reset();  // it may be the last thing that this goroutine does
+    if (next.what == nullptr) {
       destroy(next.object.slot());
       counted.destructors_run.fetch_add_release(1);  // pairs with the acquire in read(), as below
     } else {
-      next.f();
+      const std::unique_ptr<ending> what(next.what);
+      what->f();
       (next.object.slot() == 0 ? counted.cleanups_run : counted.finalizers_run)
           .fetch_add_release(1);
     }
   }
 }
 
-// The steps; with the lock.
+// f(record) for all there are [book-2]; f may take it out.
+template <class F>
+void for_each_record(end_book& all, F f) {
+  end_record* each;
+  {
+    const detail::spin_guard guard(all.lock);
+    each = all.records.newest();
+  }
+  while (each != nullptr) {
+    end_record* older = each->older;
+    f(*each);
+    each = older;
+  }
+}
+
+// The steps.
 void clear_weak_pointers(end_book& all) {
-  for (auto& [of, each] : all.specials) {
+  for_each_record(all, [](end_record& each) {
+    if (!is_dead(each.of.slot())) return;
     const std::uintptr_t handle = each.handle.get();
-    if (handle == 0 || !is_dead(of.slot())) continue;
+    if (handle == 0) return;
     reinterpret_cast<weak_handle*>(handle)->target.store_relaxed(0);  // [end-3]
     each.handle.clear();  // who weakens it once more, having kept it, gets another one
-  }
+  });
 }
 
-void find_finalizers(end_book& all) {
-  for (auto& [of, each] : all.specials) {
-    if (!each.finalizer || !is_dead(of.slot())) continue;
-    all.due.push_back({of, std::exchange(each.finalizer, nullptr)});
+void find_finalizers(end_book& all, due_list& due) {
+  for_each_record(all, [&due](end_record& each) {
+    if (!is_dead(each.of.slot()) || each.finalizer == nullptr) return;
+    due.add({each.of, std::exchange(each.finalizer, nullptr)});
+    mark_word(each.of.slot());
     statistics::add(counted.finalizers_queued, 1);
-  }
+  });
 }
 
-void find_destructors(end_book& all) {
+void find_destructors(due_list& due) {
   const std::uint32_t cycle = sweep_cycle();
   for_each_span([&](span& each) {
     if (each.kind != kind::ending) return;
-    for_each_dead(each, cycle, [&all](std::uintptr_t slot) {
+    for_each_dead(each, cycle, [&due](std::uintptr_t slot) {
       // Acquire pairs with the release in set_ending(): the objects are there.
       auto& header = *reinterpret_cast<object_header*>(slot);
       if (header.type.load_acquire() == nullptr) return;
       header.note_due();
-      all.due.push_back({hidden_slot(slot), {}});
+      due.add({hidden_slot(slot), nullptr});
+      mark_word(slot);
       statistics::add(counted.destructors_queued, 1);
     });
   });
 }
 
-void find_cleanups(end_book& all) {
-  for (auto at = all.specials.begin(); at != all.specials.end();) {
-    if (!is_dead(at->first.slot())) {
-      ++at;
-      continue;
+void find_cleanups(end_book& all, due_list& due) {
+  for_each_record(all, [&](end_record& each) {
+    if (!is_dead(each.of.slot())) return;
+    {
+      const detail::spin_guard guard(all.lock);
+      all.records.remove(each);
     }
-    for (cleanup& each : at->second.cleanups)
-      all.due.push_back({hidden_slot(0), std::move(each.f)});
-    statistics::add(counted.cleanups_queued, at->second.cleanups.size());
-    at = all.specials.erase(at);
-  }
+    const std::unique_ptr<end_record> gone(&each);
+    for (ending* cleanup = each.first_cleanup; cleanup != nullptr; cleanup = cleanup->next) {
+      due.add({hidden_slot(0), cleanup});
+      statistics::add(counted.cleanups_queued, 1);
+    }
+  });
+}
+
+// What finalizers reach, not themselves.
+void mark_what_finalizers_reach(end_book& all) {
+  for_each_record(all, [&all](end_record& each) {
+    {
+      const detail::spin_guard guard(all.lock);
+      if (each.finalizer == nullptr) return;
+    }
+    const std::uintptr_t slot = each.of.slot();
+    if (const place at = find(slot); at && at.in->kind != kind::plain)
+      mark_range(slot, slot + at.in->slot_bytes);
+  });
 }
 
 }  // namespace
@@ -225,49 +252,51 @@ void find_cleanups(end_book& all) {
 void mark_endings() noexcept {
   if (book_is_used.load_relaxed() == 0) return;
   end_book& all = the_book();
-  const std::lock_guard guard(all.lock);
-  for (const due_end& each : all.due) mark_word(each.object.slot());
-  for (auto& [of, each] : all.specials) {
-    if (!each.finalizer) continue;
-    const std::uintptr_t slot = of.slot();
-    if (const place at = find(slot); at && at.in->kind != kind::plain)
-      mark_range(slot, slot + at.in->slot_bytes);  // what it reaches, not itself
+  std::uintptr_t slots[due_batch::capacity];
+  for (bool is_first = true;; is_first = false) {
+    std::size_t count;
+    {
+      const detail::spin_guard guard(all.lock);
+      if (is_first) all.due.begin_look();
+      count = all.due.look_at_some(slots);
+    }
+    if (count == 0) break;
+    for (std::size_t i = 0; i < count; ++i) mark_word(slots[i]);
   }
+  mark_what_finalizers_reach(all);
 }
 
 void weak_pointers_end() noexcept { weak_ends = true; }
 
 void find_the_dead() noexcept {
   end_book& all = used_book();
-  const std::lock_guard guard(all.lock);
   clear_weak_pointers(all);
   gate().with_lock([](bool) { weak_ends = false; });
   std::size_t kept_bytes = 0;
-  const auto keep_from = [&](std::size_t first) {
-    for (std::size_t i = first; i < all.due.size(); ++i) mark_word(all.due[i].object.slot());
-    kept_bytes += drain_alone();
-  };
-  std::size_t before = all.due.size();
-  find_finalizers(all);
-  keep_from(before);
-  before = all.due.size();
-  find_destructors(all);
-  keep_from(before);
-  find_cleanups(all);
+  due_list due;
+  find_finalizers(all, due);
+  kept_bytes += drain_alone();
+  find_destructors(due);
+  kept_bytes += drain_alone();
+  find_cleanups(all, due);
+  {
+    const detail::spin_guard guard(all.lock);
+    all.due.append(due);
+  }
   now.ended.store_relaxed(kept_bytes);
 }
 
 void start_endings() noexcept {
   end_book& all = the_book();
   {
-    const std::lock_guard guard(all.lock);
-    if (all.due.empty() || all.runs) return;
+    const detail::spin_guard guard(all.lock);
+    if (all.due.is_empty() || all.runs) return;
     all.runs = true;
   }
   try {
     gort::go({.stack = 0, .name = "gc endings"}, run_endings);
   } catch (...) {  // no memory for it; the next cycle tries again
-    const std::lock_guard guard(all.lock);
+    const detail::spin_guard guard(all.lock);
     all.runs = false;
   }
 }
@@ -275,17 +304,20 @@ void start_endings() noexcept {
 void handle_of(std::uintptr_t object, std::uintptr_t* to) {
   const std::uintptr_t slot = slot_address(object);
   if (slot == 0) return;
-  // Before the lock, which nobody has who allocates [end-1].
+  // The caller's word, which nobody else reads; the record keeps it till it is told of.
+  const auto take = [to](const end_record& known) {
+    *to = known.handle.get();
+    detail::gc_shade(*to);
+    return *to != 0;
+  };
+  if (with_known_record(slot, take)) return;
   detail::managed_word made;
   allocate(made.address(), sizeof(weak_handle), alignof(weak_handle), kind::plain, true);
   reinterpret_cast<weak_handle*>(made.get())->target.store_relaxed(slot);
-  end_book& all = used_book();
-  const std::lock_guard guard(all.lock);
-  special& known = all.specials[hidden_slot(slot)];
-  if (known.handle.get() == 0) known.handle.set(made.get());
-  // The caller's word, which nobody else reads; *known* keeps it till it is told of below.
-  *to = known.handle.get();
-  detail::gc_shade(*to);
+  with_record(slot, [&](end_record& known) {
+    if (known.handle.get() == 0) known.handle.set(made.get());
+    return take(known);
+  });
 }
 
 void strengthen(const weak_handle& handle, std::uintptr_t value, std::uintptr_t* to) noexcept {
@@ -312,36 +344,51 @@ GORT_UNSANITIZED [[gnu::noinline]] void shade_what_it_reaches(std::uintptr_t slo
 void set_finalizer(std::uintptr_t object, std::function<void()> f) {
   const std::uintptr_t slot = slot_address(object);
   if (slot == 0) throw runtime_error("runtime.SetFinalizer: pointer not in heap");
-  end_book& all = used_book();
-  const std::lock_guard guard(all.lock);
-  special& of = all.specials[hidden_slot(slot)];
-  if (f && of.finalizer) throw runtime_error("runtime.SetFinalizer: finalizer already set");
-  of.finalizer.swap(f);  // what was there is destroyed without the lock
-  if (of.finalizer && detail::managed.shading.load_relaxed() != 0) shade_what_it_reaches(slot);
+  std::unique_ptr<ending> its;  // what was there before, in the end
+  const auto swap_with = [&its](end_record& of) {
+    if (its != nullptr && of.finalizer != nullptr) return false;
+    ending* before = std::exchange(of.finalizer, its.release());
+    its.reset(before);
+    return true;
+  };
+  if (!f) {
+    with_known_record(slot, swap_with);
+    return;
+  }
+  its = std::make_unique<ending>(std::move(f));
+  if (!with_record(slot, swap_with))
+    throw runtime_error("runtime.SetFinalizer: finalizer already set");
+  // Before the caller may let go of it; until then it is alive, and so is all that.
+  if (detail::managed.shading.load_relaxed() != 0) shade_what_it_reaches(slot);
 }
 
 std::uint64_t add_cleanup(std::uintptr_t object, std::function<void()> f) {
   const std::uintptr_t slot = slot_address(object);
   if (slot == 0) throw runtime_error("runtime.AddCleanup: ptr not in heap");
-  end_book& all = used_book();
-  const std::lock_guard guard(all.lock);
-  all.specials[hidden_slot(slot)].cleanups.push_back({++all.last_number, std::move(f)});
-  return all.last_number;
+  auto made = std::make_unique<ending>(std::move(f));
+  std::uint64_t number = 0;
+  with_record(slot, [&](end_record& of) {
+    number = made->number = ++the_book().last_number;
+    ending* last = made.release();
+    (of.first_cleanup == nullptr ? of.first_cleanup : of.last_cleanup->next) = last;
+    of.last_cleanup = last;
+    return true;
+  });
+  return number;
 }
 
 void stop_cleanup(std::uintptr_t object, std::uint64_t number) noexcept {
-  end_book& all = used_book();
-  std::function<void()> gone;
-  const std::lock_guard guard(all.lock);
-  const auto found = all.specials.find(hidden_slot(slot_address(object)));
-  if (found == all.specials.end()) return;
-  auto& cleanups = found->second.cleanups;
-  for (auto at = cleanups.begin(); at != cleanups.end(); ++at) {
-    if (at->number != number) continue;
-    gone = std::move(at->f);
-    cleanups.erase(at);
-    return;
-  }
+  std::unique_ptr<ending> gone;
+  with_known_record(slot_address(object), [&](end_record& of) {
+    ending* before = nullptr;
+    ending* each = of.first_cleanup;
+    for (; each != nullptr && each->number != number; each = each->next) before = each;
+    if (each == nullptr) return false;
+    (before == nullptr ? of.first_cleanup : before->next) = each->next;
+    if (each == of.last_cleanup) of.last_cleanup = before;
+    gone.reset(each);
+    return true;
+  });
 }
 
 }  // namespace gort::managed

@@ -181,10 +181,15 @@ struct place {
 
 // src/gc/pages.cpp. All under one lock; some dozens of instructions as long as memory is not in
 // pieces.
-/// A run of pages for a span; null: the range is full. `fresh`: nobody has had them.
-/// `user`: which cache they are for, so that it gets some that it had before; 0: none.
-span* take_pages(std::size_t pages, std::size_t alignment, std::uint16_t user,
-                 bool& fresh) noexcept;
+/// Whom pages are for, so that he gets some that he had before.
+struct page_user {
+  static constexpr std::uint16_t nobody = 0;
+  std::uint16_t name = nobody;
+  std::size_t last_word = 0;  // guarded by the lock of pages
+};
+/// A run of pages for a span; null: the range is full. `fresh`: nobody has had them. `user` may be
+/// null.
+span* take_pages(std::size_t pages, std::size_t alignment, page_user* user, bool& fresh) noexcept;
 /// From now on for_each_span() finds it. Then publish_span().
 void announce_span(span& made) noexcept;
 /// Fills heap.pages in: from now on its addresses lead to it.
@@ -212,6 +217,7 @@ struct page_counts {
   std::size_t tables = 0;    // about: what was touched of them, but for spans' records
   std::size_t records = 0;   // of spans: as many as there were at a time
   std::size_t released = 0;  // free, and given back or never used
+  std::size_t spans = 0;     // now; their number
 };
 page_counts count_pages() noexcept;
 

@@ -7,6 +7,7 @@
 #include "gc/pacer.hpp"
 #include "gc/patience.hpp"
 #include "gc/statistics.hpp"
+#include "gc/worker.hpp"
 #include "os/affinity.hpp"
 #include "os/clock.hpp"
 #include "os/preempt.hpp"
@@ -24,17 +25,12 @@ namespace {
 constinit marked_heap the_heap;
 constinit marking_gate<marked_heap> the_gate(the_heap);
 constinit detail::atomic<std::uint32_t> cycle{1};  // changed under the gate's lock
-constinit worker own;                              // the collector's
+constinit worker own{worker::regions_max};         // the collector's
 
 }  // namespace
 
 void marked_heap::push_locked(std::uintptr_t address) noexcept {
   const place at = find(address);
-  if (shared.list == nullptr || shared.list->count == chunk::capacity) {
-    chunk* made = new_chunk_locked();
-    made->next = shared.list;
-    shared.list = made;
-  }
   much.store_relaxed(1);
   shared.scanned += at.in->slot_bytes;
   const std::uintptr_t low = at.in->address_of(at.slot);
@@ -42,15 +38,10 @@ void marked_heap::push_locked(std::uintptr_t address) noexcept {
   const std::uintptr_t high = low + at.in->slot_bytes;
   // [grey-2]
   while (high - from > piece_bytes) {
-    shared.list->entries[shared.list->count++] = {from, from + piece_bytes};
+    share_range_locked({from, from + piece_bytes});
     from += piece_bytes;
-    if (shared.list->count == chunk::capacity) {
-      chunk* made = new_chunk_locked();
-      made->next = shared.list;
-      shared.list = made;
-    }
   }
-  shared.list->entries[shared.list->count++] = {from, high};
+  share_range_locked({from, high});
 }
 
 marking_gate<marked_heap>& gate() noexcept { return the_gate; }
@@ -61,12 +52,12 @@ void mark_range(std::uintptr_t low, std::uintptr_t high) noexcept { own.range(lo
 
 namespace {
 
-// Takes some of what is shared, works on it until is_over(), gives the rest back. The CPU time that
-// took, in ns; -1: there was nothing. Inside gort from first to last: who was parked in place would
-// hold up the end.
+// Works on what is shared until there is nothing or is_over(), gives the rest back. The CPU time
+// that took, in ns; -1: there was nothing. Inside gort from first to last: who was parked in place
+// would hold up the end.
 template <class Over>
-std::int64_t mark_some(Over is_over) noexcept {
-  worker helper;
+std::int64_t mark_some(std::size_t regions, Over is_over) noexcept {
+  worker helper(regions);
   bool got = false;
   the_gate.with_lock([&](bool marking) {
     got = marking && helper.take_shared_locked();
@@ -74,7 +65,10 @@ std::int64_t mark_some(Over is_over) noexcept {
   });
   if (!got) return -1;
   const std::int64_t began_ns = os::own_thread_cpu_ns();
-  helper.drain(is_over);
+  while (helper.drain(is_over) && !is_over()) {
+    the_gate.with_lock([&](bool) { got = helper.take_shared_locked(); });
+    if (!got) break;
+  }
   helper.give_all();
   const std::int64_t took_ns = os::own_thread_cpu_ns() - began_ns;
   the_gate.with_lock([&helper](bool) {
@@ -122,7 +116,7 @@ bool mark_in_spare_time(std::int64_t until_ns) noexcept {
   std::int64_t took_ns = -1;
   // Relaxed: a number, nothing else.
   if (idlers.fetch_add_relaxed(1) < idlers_max.load_relaxed()) {
-    took_ns = mark_some([until_ns] {
+    took_ns = mark_some(worker::regions_max, [until_ns] {
       return os::monotonic_ns() >= until_ns || sched::spare_time_is_over() ||
              !is_room_for_idlers(0);
     });
@@ -249,7 +243,8 @@ bool help_marking() noexcept {
   const detail::inside_gort inside;
   sched::seam::collected(record::trace_kind::assist_begin, 0);
   const std::int64_t until_ns = os::monotonic_ns() + help_ns;
-  const std::int64_t took_ns = mark_some([until_ns] { return os::monotonic_ns() >= until_ns; });
+  const std::int64_t took_ns =
+      mark_some(worker::regions_max, [until_ns] { return os::monotonic_ns() >= until_ns; });
   sched::seam::collected(record::trace_kind::assist_end, 0);
   if (took_ns < 0) return false;
   const auto ns = static_cast<std::uint64_t>(took_ns);

@@ -13,6 +13,7 @@
 #include "gc/collector.hpp"
 #include "gc/control.hpp"
 #include "gc/cpu_limiter.hpp"
+#include "gc/leeway.hpp"
 #include "gc/quiet.hpp"
 #include "gc/roots.hpp"
 #include "os/clock.hpp"
@@ -68,6 +69,7 @@ struct knobs {
   detail::atomic<std::size_t> watch_from{never};
   detail::atomic<bool> is_watched;  // since the last cycle
   cycles_past past;
+  leeway more;                                 // guarded by lock
   detail::atomic<std::size_t> words_expected;  // that a marking follows: as the last one
   detail::atomic<std::size_t> in_ending;       // handed out in the last one
   detail::atomic<std::int64_t> last_cycle_ns;  // of CPU time
@@ -110,12 +112,11 @@ void read_environment() noexcept {
 std::size_t goal_by_percent(std::size_t found) noexcept {
   const std::int32_t percent = control.percent.load_relaxed();
   if (percent < 0) return never;
-  constexpr std::size_t least = std::size_t{4} << 20, more_max = std::size_t{32} << 20;
+  constexpr std::size_t least = std::size_t{4} << 20;
   const auto factor = static_cast<std::size_t>(percent);
   const std::size_t base = found - std::min(found, control.past.floating);
   const std::size_t headroom = base / 100 * factor;
-  const std::size_t more = std::min(headroom, more_max);
-  return std::max(found + headroom + more, least * factor / 100);
+  return std::max(found + headroom, least * factor / 100) + control.more.bytes(headroom);
 }
 
 std::size_t goal_by_limit(std::size_t found) noexcept {
@@ -197,6 +198,11 @@ void past_cycle_is(const cycle_result& what) noexcept {
   control.in_ending.store_relaxed(now.handed_out.load_relaxed() - what.handed_out_before);
   control.words_expected.store_relaxed(now.followed.load_relaxed());
   control.last_cycle_ns.store_relaxed(what.cpu_ns);
+  const std::int64_t now_ns = os::monotonic_ns();
+  if (what.was_due)
+    control.more.cycle_has_ended(now_ns, what.cpu_ns);
+  else
+    control.more.other_cycle_has_ended(now_ns);
 }
 
 // Beyond the trigger: how far who allocates may go before he helps, or sleeps.
@@ -211,7 +217,7 @@ void set_brakes(pace_lines& out) noexcept {
   const std::size_t beyond = goal + goal / 16;
   out.helps_from = out.sleeps_from = goal;
   out.once_more = goal / 128 + 1;
-  switch (now.phase.load_relaxed()) {
+  switch (asked.phase.load_relaxed()) {
     case cycle_phase::none: break;
     case cycle_phase::asked_for:
       out.sleeps_from = out.helps_from = std::min(goal, from + std::max(way / 8, way_min / 2));
@@ -258,10 +264,7 @@ pace_lines lines_for(std::size_t used) noexcept {
 }
 
 bool is_first_to_ask(std::size_t used) noexcept {
-  auto none = cycle_phase::none;
-  // Acquire-release: who asks looks which cycle has begun after that [pace-3]; the collector's
-  // store in cycle_has_ended() comes after its beginning.
-  if (!now.phase.cas_acq_rel(none, cycle_phase::asked_for)) return false;
+  if (!asked.is_first_to_ask()) return false;
   now.asked_at.store_relaxed(used);
   return true;
 }
@@ -273,11 +276,11 @@ void cycle_begins() noexcept {
 
 void marking_begins() noexcept {
   now.marking_from.store_relaxed(now.handed_out.load_relaxed());
-  now.phase.store_relaxed(cycle_phase::marking);
+  asked.phase.store_relaxed(cycle_phase::marking);
 }
 
 std::size_t marking_has_ended() noexcept {
-  now.phase.store_relaxed(cycle_phase::ending);
+  asked.phase.store_relaxed(cycle_phase::ending);
   return now.handed_out.load_relaxed();
 }
 
@@ -291,8 +294,7 @@ void cycle_has_ended(const cycle_result& what) noexcept {
     control.is_watched.store_relaxed(false);
     set_lines_locked();
   }
-  // Release pairs with the acquire in is_first_to_ask(); [pace-4].
-  now.phase.store_release(cycle_phase::none);
+  asked.lines_are_set();
 }
 
 void look_at_other_memory() noexcept {

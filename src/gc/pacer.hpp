@@ -3,15 +3,15 @@
 //
 //      in use = what the last marking found + what was handed out since
 //      base = what it traced + what grew of what was handed out while it marked
-//      headroom = base * GOGC/100, and as much again, but no more than 32 MiB
-//      GOGC's goal = found + headroom, 4 MiB * GOGC/100 at least
+//      headroom = base * GOGC/100
+//      GOGC's goal = found + headroom, 4 MiB * GOGC/100 at least; and what was learned that the
+//                    heap needs so as not to be collected all the time, 16 MiB at most (leeway.hpp)
 //      limit's goal = limit - whatever else it counts, less 3% (1 MiB at least); `found` at least
 //
 // What is handed out during a marking is found by it, dead or alive: it floats until the next one.
 // It is not multiplied by GOGC, or a program that allocates fast would drift from what GOGC says:
 // more of it, a higher goal, a longer cycle, more of it. How much of it lives is not known; as much
 // of it counts as the heap has grown by for each byte that was handed out since the marking before.
-// As much again: a small heap would be collected many times a second to save little memory.
 //
 // A cycle is asked for when so much is in use that, if as much is handed out during it as during
 // the worst of the last three, and a quarter more, the goal is met; between 45/64 and 61/64 of the
@@ -19,7 +19,8 @@
 // at least, if the limit allows that: a small heap is collected before anybody is worth holding.
 //
 //      until it begins     an eighth of it, 2 MiB at least; beyond that who allocates sleeps, so
-//                          that the collector's thread gets a CPU
+//                          that the collector's thread gets a CPU: until the cycle has ended, if
+//                          that is soon
 //      while it marks      as much of it, less what the last sweep took, as was followed of the
 //                          words that the last marking followed; beyond that who allocates helps;
 //                          where there is nothing to help with, he sleeps beyond the next line
@@ -34,12 +35,8 @@
 //            are set acts upon the old ones, and looks again at its next span.
 //   [pace-2] What else the limit counts changes without anybody telling. So whoever is beyond a
 //            line of the limit's reckons anew before he believes it.
-//   [pace-3] `phase` goes around: none -> asked_for, by whoever is beyond the trigger or by the
-//            collector when it begins; the rest is the collector's. Who has made it asked_for wants
-//            a cycle that begins later than that, in the same stay inside gort; so it never stays
-//            so.
-//   [pace-4] It becomes none when the new lines are set, before the collector is through with the
-//            cycle: the next one may be asked for then, however long its thread waits for a CPU.
+//
+// How a cycle is asked for, [pace-3] and [pace-4]: requests.hpp.
 #pragma once
 
 #include <algorithm>
@@ -48,6 +45,7 @@
 
 #include <gort/detail/atomic.hpp>
 
+#include "gc/requests.hpp"
 #include "record/malloc_account.hpp"
 
 namespace gort::managed {
@@ -62,8 +60,6 @@ struct pace_lines {
   bool watch = false;               // the heap is to be watched from here on (quiet.hpp)
 };
 
-enum class cycle_phase : std::uint32_t { none, asked_for, marking, ending };
-
 struct pace {
   detail::atomic<std::size_t> found;        // bytes the last marking found
   detail::atomic<std::size_t> handed_out;   // since
@@ -71,7 +67,6 @@ struct pace {
   detail::atomic<std::size_t> quiet_found;  // by the last one made in quiet (quiet.hpp)
   // The lowest of the lines at which something is to be done; 0 before the first look.
   detail::atomic<std::size_t> trigger;
-  detail::atomic<cycle_phase> phase;         // [pace-3]
   detail::atomic<std::size_t> asked_at;      // what was in use when it was asked for
   detail::atomic<std::size_t> marking_from;  // `handed_out` when the marking began
   detail::atomic<std::size_t> followed;      // words, by this marking so far
@@ -80,6 +75,8 @@ struct pace {
   detail::atomic<std::int64_t> malloc_bytes_max{INT64_MAX};
 };
 extern pace now;
+
+extern cycle_requests asked;  // src/gc/cycle.cpp
 
 /// What may be malloced before it is worth a look.
 constexpr std::int64_t malloc_step(std::uint64_t limit) noexcept {
@@ -109,6 +106,7 @@ struct cycle_result {
   std::size_t found = 0;
   std::size_t handed_out_before = 0;  // what marking_has_ended() has returned
   std::int64_t cpu_ns = 0;
+  bool was_due = false;  // nobody but the pacer asked for it
 };
 void cycle_has_ended(const cycle_result& what) noexcept;
 

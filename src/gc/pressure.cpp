@@ -8,8 +8,9 @@
 // callback after the other.
 //
 // Invariants
-//   [press-1] `entries`, `runs` and an entry's fields are guarded by `lock`, which parks; no
-//             callback is called with it.
+//   [press-1] `entries` and an entry's fields are guarded by `lock`, which parks; no callback is
+//             called with it. Who has it may stand still after the end of run(), so the collector
+//             does without: it goes by `runs` and the count of callbacks.
 //   [press-2] Who takes an entry out waits until it is not being called, unless he is that call:
 //             then nobody has the callback but he.
 #include <algorithm>
@@ -23,6 +24,7 @@
 
 #include <gort/cond.hpp>
 #include <gort/debug.hpp>
+#include <gort/detail/callable.hpp>
 #include <gort/detail/park.hpp>
 #include <gort/go.hpp>
 #include <gort/mutex.hpp>
@@ -54,7 +56,7 @@ struct callback_book {
   mutex lock;
   cond call_is_over;
   std::vector<std::shared_ptr<told_one>> entries;
-  bool runs = false;  // the goroutine
+  detail::atomic<bool> runs;  // the goroutine [press-1]
 };
 
 // Never destroyed: the collector outlives the program's objects.
@@ -91,9 +93,8 @@ void call_each() {
     entries = all.entries;
   }
   for (const auto& each : entries) call_one(all, *each, what);
-  watch_malloc();  // from where they have brought it down to
-  const std::lock_guard guard(all.lock);
-  all.runs = false;
+  watch_malloc();                 // from where they have brought it down to
+  all.runs.store_relaxed(false);  // the next one takes the lock, too
 }
 
 }  // namespace
@@ -121,11 +122,7 @@ void tell_of_pressure() noexcept {
   const debug::memory_pressure what = pressure_now();
   if (what.limit_bytes == no_memory_limit || what.used_bytes < near(what.limit_bytes)) return;
   callback_book& all = the_callbacks();
-  {
-    const std::lock_guard guard(all.lock);
-    if (all.runs || all.entries.empty()) return;
-    all.runs = true;
-  }
+  if (all.runs.exchange_relaxed(true)) return;
   gort::go({.stack = 0, .name = "memory pressure"}, call_each);
 }
 
@@ -135,6 +132,7 @@ namespace gort::debug {
 
 memory_pressure_handle on_memory_pressure(std::function<void(const memory_pressure&)> callback) {
   using namespace managed;
+  gort::detail::require_callable(callback, "debug: on_memory_pressure() of a nil function");
   auto made = std::make_shared<told_one>();
   made->f = std::move(callback);
   if (const int error = have_collector(); error != 0)

@@ -6,7 +6,6 @@
 #include "gc/caches.hpp"
 #include "gc/collector.hpp"
 #include "gc/poison.hpp"
-#include "gc/statistics.hpp"
 
 namespace gort::managed {
 
@@ -39,9 +38,9 @@ constexpr std::uint64_t mask_of(std::uint32_t slots, std::size_t word) noexcept 
   return slots - first >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << (slots - first)) - 1;
 }
 
-span* make_span(kind of, unsigned size_class, std::uint16_t user) noexcept {
+span* make_span(kind of, unsigned size_class, page_user& user) noexcept {
   bool fresh = false;
-  span* made = take_pages(span_pages[size_class], 1, user, fresh);
+  span* made = take_pages(span_pages[size_class], 1, &user, fresh);
   if (made == nullptr) return nullptr;
   made->slot_bytes = slot_bytes_of(size_class);
   made->slots = slots_of(size_class);
@@ -49,7 +48,6 @@ span* make_span(kind of, unsigned size_class, std::uint16_t user) noexcept {
   made->kind = of;
   made->fresh = fresh;
   made->cached.store_relaxed(1);
-  counted.spans_made.fetch_add_relaxed(1);
   for (std::size_t i = 0; i < bitmap_words; ++i)
     made->bits[i].live.store_relaxed(mask_of(made->slots, i));
   return made;
@@ -60,7 +58,7 @@ constexpr std::size_t zeroed_alone_bytes = 256;
 
 // A span with free slots for this bin, and how many; 0: there is no memory. Inside gort.
 std::size_t take_over(stores& all, bin& to, kind of, unsigned size_class,
-                      std::uint16_t user) noexcept {
+                      page_user& user) noexcept {
   central& mine = all.classes[static_cast<unsigned>(of)][size_class];
   span* next;
   {
@@ -132,12 +130,16 @@ bool next_word(bin& of, bool zero) noexcept {
                               taken& out) noexcept {
   // Only the owner writes it. Release pairs with the acquire in look_at().
   const std::uint64_t version = to.version.load_relaxed();
+  if (version == 0) [[unlikely]] {
+    // Likewise with the acquire in for_each_used_bin().
+    mine.used[static_cast<unsigned>(of)].fetch_or_acq_rel(std::uint64_t{1} << size_class);
+  }
   to.version.exchange_acq_rel(version + 1);
   bool got = to.later != 0;
   if (!got) {
     while (!(got = next_word(to, of != kind::plain))) {
       if (to.from != nullptr) to.from->fresh = false;
-      const std::size_t count = take_over(all, to, of, size_class, mine.user);
+      const std::size_t count = take_over(all, to, of, size_class, mine.pages);
       if (count == 0) break;
       to.taken_over += count;
       out.handed_out += count * to.slot_bytes;

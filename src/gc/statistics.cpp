@@ -69,8 +69,7 @@ void read_memory(managed_facts& to) noexcept {
   to.span_bytes = pages.in_use;
   to.free_bytes = pages.free;
   to.released_bytes = pages.released;
-  const std::uint64_t freed = counted.spans_freed.load_acquire();  // pairs with add()
-  to.span_record_bytes = (counted.spans_made.load_relaxed() - freed) * sizeof(span);
+  to.span_record_bytes = pages.spans * sizeof(span);
   stores* all = the_stores();
   if (all == nullptr) return;
   to.cache_bytes = cache_bytes();
@@ -136,12 +135,10 @@ heap_counts count_heap() noexcept {
   out.freed_bytes += counted.freed_large_bytes.load_acquire();  // likewise
   if (stores* all = the_stores(); all != nullptr) {
     for_each_cache(*all, [&](const cache& of) {
-      for (const auto& of_kind : of.bins) {
-        for (unsigned i = 0; i < class_count; ++i) {
-          const bin_seen seen = look_at(of_kind[i]);
-          out.allocated[i] += seen.taken_over - left_in(seen);
-        }
-      }
+      for_each_used_bin(of, [&out](const bin& each, unsigned size_class) {
+        const bin_seen seen = look_at(each);
+        out.allocated[size_class] += seen.taken_over - left_in(seen);
+      });
     });
   }
   for (unsigned i = 0; i < class_count; ++i) {

@@ -31,13 +31,11 @@ struct statistics {
   number mark_ns, sweep_ns;      // its thread's CPU time
   number freed[class_count];
   number freed_large, freed_large_bytes;
-  number spans_freed;
   number scanned_stack_bytes, scanned_global_bytes, scanned_heap_bytes;  // by the last marking
   number finalizers_queued, cleanups_queued, destructors_queued;
 
   // Anybody's.
   number allocated_large, allocated_large_bytes;
-  number spans_made;
   number assist_ns, assist_outside_ns;
   number idle_ns;  // by Ps in their spare time
   number finalizers_run, cleanups_run, destructors_run;

@@ -6,6 +6,7 @@
 // it.
 //
 // Rejected: sweeping when slots are needed (Go): it spreads what is milliseconds for a gigabyte.
+// Sweeping by several: it is 2% of the CPU time of programs that do nothing but allocate.
 #include <array>
 #include <bit>
 
@@ -75,9 +76,7 @@ void hold_cached_slots() noexcept {
   stores* all = the_stores();
   if (all == nullptr) return;
   const auto hold = [](const cache& of) {
-    for (const auto& of_kind : of.bins) {
-      for (const bin& each : of_kind) hold_free_of(each);
-    }
+    for_each_used_bin(of, [](const bin& each, unsigned) { hold_free_of(each); });
   };
   for (const detail::atomic<cache*>& each : all->caches) {
     const cache* of = each.load_acquire();  // pairs with the release in cache_of()
@@ -113,7 +112,6 @@ class dead_spans {
   }
   void free_all() noexcept {
     if (count_ == 0) return;
-    statistics::add(counted.spans_freed, count_);
     free_spans(all_.data(), count_);
     count_ = pages_ = 0;
   }

@@ -57,7 +57,7 @@ bool is_method(std::string_view m) noexcept {
 client::client(client_options options)
     : state_(std::make_shared<client_state>(std::move(options))) {}
 
-response client::do_(const context& ctx, const client_request& original, std::error_code& error) {
+response client::do_(context ctx, const client_request& original, std::error_code& error) {
   error.clear();
   const client_options& options = state_->options;
   if (!is_method(original.method)) {
@@ -116,26 +116,26 @@ response client::do_(const context& ctx, const client_request& original, std::er
   }
 }
 
-response client::do_(const context& ctx, const client_request& request) {
+response client::do_(context ctx, const client_request& request) {
   std::error_code error;
-  response r = do_(ctx, request, error);
+  response r = do_(std::move(ctx), request, error);
   check(error, request.method + " " + request.url);
   return r;
 }
 
-response client::get(const context& ctx, const std::string& target) {
-  return do_(ctx, {.url = target});
+response client::get(context ctx, const std::string& target) {
+  return do_(std::move(ctx), {.url = target});
 }
 
 response client::head(const std::string& target) {
   return do_(background(), {.method = "HEAD", .url = target});
 }
 
-response client::post(const context& ctx, const std::string& target, std::string_view content_type,
+response client::post(context ctx, const std::string& target, std::string_view content_type,
                       std::string body) {
   client_request r{.method = "POST", .url = target, .body = std::move(body)};
   r.header.set("Content-Type", content_type);
-  return do_(ctx, r);
+  return do_(std::move(ctx), r);
 }
 
 void client::close_idle_connections() { state_->close_idle(); }

@@ -7,8 +7,10 @@
 #include <exception>
 #include <utility>
 
+#include "http/handler_exception.hpp"
 #include "http/server_response.hpp"
 #include "http/text.hpp"
+#include "report/thrown.hpp"
 #include "sched/stacks/trim.hpp"
 
 namespace gort::http {
@@ -268,8 +270,9 @@ void connection::refuse(int code) {
 /// UBSan takes the reference to a forced unwind, which has no object, for a null reference.
 __attribute__((no_sanitize("null"))) bool connection::call_handler(server_response& response) {
   exchange& x = *exchange_;
+  report::trace thrown;
   try {
-    server_.serve(x.request, response);
+    report::call_watched([&] { server_.serve(x.request, response); }, thrown);
     return true;
   } catch (const abi::__forced_unwind&) {
     throw;  // goexit(): this goroutine and its connection end
@@ -282,11 +285,9 @@ __attribute__((no_sanitize("null"))) bool connection::call_handler(server_respon
       answer_exception(response, status_of(body_error_));
       return true;
     }
-    server_.log("http: panic serving " + remote_address() + ": " + e.what());
-  } catch (const std::exception& e) {
-    server_.log("http: panic serving " + remote_address() + ": " + e.what());
+    server_.log(text_of_exception(x.request, remote_address(), thrown));
   } catch (...) {
-    server_.log("http: panic serving " + remote_address() + ": unknown exception");
+    server_.log(text_of_exception(x.request, remote_address(), thrown));
   }
   if (response.head_is_out()) return false;
   answer_exception(response, status::internal_server_error);

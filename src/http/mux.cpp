@@ -10,6 +10,9 @@
 //   (growing_map.hpp
 //           says how). A route is complete before it is linked, and neither changes nor ends before
 //           the whole table does, so a request keeps a plain pointer to its own.
+//   [mux-3] Nothing recurses by the segments of a pattern or a path: of those there may be as many
+//           as somebody likes, and stacks are small. So the nodes of all depths end one by one, in
+//           a list of the table's, and looking keeps what is left to be looked at in a list.
 //
 // Rejected: a read lock, and reference counts for the routes: four changes of two cache lines that
 // all Ps share, for each request.
@@ -21,6 +24,8 @@
 #include <set>
 #include <stdexcept>
 #include <vector>
+
+#include <boost/container/small_vector.hpp>
 
 #include <gort/detail/atomic.hpp>
 #include <gort/mutex.hpp>
@@ -42,26 +47,31 @@ struct route {
 template <class T>
 using link = gort::detail::atomic<T*>;
 
+// What it links to is the table's [mux-3].
 struct mux_node {
-  growing_map<mux_node> literals;
-  link<mux_node> wildcard;  // owned
-  link<mux_node> multi;     // owned
+  growing_map<link<mux_node>> literals;
+  link<mux_node> wildcard;
+  link<mux_node> multi;
   link<const route> routes;
-
-  mux_node() = default;
-  mux_node(const mux_node&) = delete;
-  ~mux_node() {
-    delete wildcard.load_relaxed();
-    delete multi.load_relaxed();
-  }
 };
 
 struct mux_state {
   mux_node any_host;
-  growing_map<mux_node> hosts;
+  growing_map<link<mux_node>> hosts;
 
-  mutex lock;                                  // held by whoever adds
-  std::vector<std::unique_ptr<route>> routes;  // guarded by lock
+  mutex lock;                                    // held by whoever adds
+  std::vector<std::unique_ptr<route>> routes;    // guarded by lock
+  std::vector<std::unique_ptr<mux_node>> nodes;  // guarded by lock
+
+  /// The node behind a link, which is made if there is none; with the lock.
+  mux_node* node_at(link<mux_node>& at) {
+    mux_node* there = at.load_relaxed();  // written under the lock
+    if (there != nullptr) return there;
+    nodes.push_back(std::make_unique<mux_node>());
+    there = nodes.back().get();
+    at.store_release(there);  // pairs with the acquires of those who look [mux-2]
+    return there;
+  }
 };
 
 }  // namespace detail
@@ -77,7 +87,7 @@ using segments = path_segments;
 /// The route of a node for a method: the method itself, GET for HEAD, any. Null: none.
 const route* route_for(const mux_node& node, std::string_view method) {
   const route* best = nullptr;
-  // Acquire pairs with the release in mux::handle() [mux-2], as below.
+  // Acquire pairs with the release in mux::handle() [mux-2].
   for (const route* r = node.routes.load_acquire(); r != nullptr; r = r->next) {
     if (r->pattern.method == method) return r;
     if (r->pattern.method == "GET" && method == "HEAD") best = r;
@@ -86,29 +96,47 @@ const route* route_for(const mux_node& node, std::string_view method) {
   return best;
 }
 
+/// Null: there is none (yet).
+const mux_node* node_of(const growing_map<detail::link<mux_node>>& map, std::string_view key) {
+  const detail::link<mux_node>* found = map.find(key);
+  return found == nullptr ? nullptr : found->load_acquire();  // pairs as in route_for()
+}
+
+const mux_node* literal_of(const mux_node& node, std::string_view segment) {
+  if (node.literals.empty()) return nullptr;
+  if (segment.find('%') == segment.npos) return node_of(node.literals, segment);
+  std::string decoded;
+  percent_decode(segment, decoded);
+  // "%2F" is a character of its segment, not the end behind a slash.
+  return node_of(node.literals, decoded == "/" ? "%2F" : decoded);
+}
+
 /// Visits the nodes that match the path, most specific first, until visit returns true.
 template <class F>
-bool walk(const mux_node& node, const segments& path, std::size_t at, F& visit) {
-  if (at == path.size()) return node.routes.load_acquire() != nullptr && visit(node);
-  if (!node.literals.empty()) {
-    std::string decoded;
-    std::string_view text = path[at];
-    if (text.find('%') != text.npos) {
-      percent_decode(text, decoded);
-      // "%2F" is a character of its segment, not the end behind a slash.
-      text = decoded == "/" ? std::string_view("%2F") : std::string_view(decoded);
+bool walk(const mux_node& root, const segments& path, F& visit) {
+  struct place {
+    const mux_node* node;
+    std::size_t at;  // how many segments lead to it; all_of_it: it takes what there is
+  };
+  constexpr std::size_t all_of_it = ~std::size_t{0};
+  boost::container::small_vector<place, 16> left;  // the next one last
+  left.push_back({&root, 0});
+  while (!left.empty()) {
+    const auto [node, at] = left.back();
+    left.pop_back();
+    if (at >= path.size()) {
+      if ((at == all_of_it || node->routes.load_acquire() != nullptr) && visit(*node)) return true;
+      continue;
     }
-    const mux_node* found = node.literals.find(text);
-    if (found != nullptr && walk(*found, path, at + 1, visit)) return true;
+    const auto look_at = [&left](const mux_node* next, std::size_t from) {
+      if (next != nullptr) left.push_back({next, from});
+    };
+    // Both pair with the release in node_at().
+    look_at(node->multi.load_acquire(), all_of_it);
+    if (path[at] != "/" && !path[at].empty()) look_at(node->wildcard.load_acquire(), at + 1);
+    look_at(literal_of(*node, path[at]), at + 1);
   }
-  // Both pair with the release in mux::handle().
-  const mux_node* wildcard = node.wildcard.load_acquire();
-  const mux_node* multi = node.multi.load_acquire();
-  if (wildcard != nullptr && path[at] != "/" && !path[at].empty() &&
-      walk(*wildcard, path, at + 1, visit)) {
-    return true;
-  }
-  return multi != nullptr && visit(*multi);
+  return false;
 }
 
 std::string_view without_port(std::string_view host) {
@@ -123,10 +151,10 @@ bool walk_hosts(const mux_state& state, std::string_view host, const segments& p
   if (!state.hosts.empty()) {
     std::string name(without_port(host));
     std::ranges::transform(name, name.begin(), lower);
-    const mux_node* own = state.hosts.find(name);
-    if (own != nullptr && walk(*own, path, 0, visit)) return true;
+    const mux_node* own = node_of(state.hosts, name);
+    if (own != nullptr && walk(*own, path, visit)) return true;
   }
-  return walk(state.any_host, path, 0, visit);
+  return walk(state.any_host, path, visit);
 }
 
 const route* find(const mux_state& state, std::string_view method, std::string_view host,
@@ -261,16 +289,12 @@ void mux::handle(std::string_view text, handler h) {
                                 other->pattern.text +
                                 "\": both match some request, and neither is more specific");
   }
-  mux_node* node = p.host.empty() ? &state_->any_host : &state_->hosts[p.host];
-  for (const pattern_segment& s : p.segments) {
-    if (s.is == kind::literal) {
-      node = &node->literals[s.text];
-      continue;
-    }
-    detail::link<mux_node>& child = s.is == kind::wildcard ? node->wildcard : node->multi;
-    mux_node* next = child.load_relaxed();  // written under the lock
-    if (next == nullptr) child.store_release(next = new mux_node);
-    node = next;
+  mux_node* node = &state_->any_host;
+  if (!p.host.empty()) node = state_->node_at(state_->hosts[p.host]);
+  for (const pattern_segment& segment : p.segments) {
+    node = state_->node_at(segment.is == kind::literal    ? node->literals[segment.text]
+                           : segment.is == kind::wildcard ? node->wildcard
+                                                          : node->multi);
   }
   state_->routes.push_back(std::move(added));
   route* linked = state_->routes.back().get();

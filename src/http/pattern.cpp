@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <unordered_set>
 
 #include "http/text.hpp"
 
@@ -49,13 +50,10 @@ pattern_segment parse_segment(std::string_view whole, std::string_view text, boo
 }
 
 void check_names(const pattern& p) {
-  for (std::size_t i = 0; i < p.segments.size(); ++i) {
-    const pattern_segment& a = p.segments[i];
-    if (a.is == kind::literal || a.text.empty()) continue;
-    for (std::size_t k = 0; k < i; ++k) {
-      const pattern_segment& b = p.segments[k];
-      if (b.is != kind::literal && b.text == a.text) refuse(p.text, "two wildcards of one name");
-    }
+  std::unordered_set<std::string_view> names;
+  for (const pattern_segment& each : p.segments) {
+    if (each.is == kind::literal || each.text.empty()) continue;
+    if (!names.insert(each.text).second) refuse(p.text, "two wildcards of one name");
   }
 }
 

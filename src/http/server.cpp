@@ -1,6 +1,7 @@
 #include <gort/http/server.hpp>
 
 #include <mutex>
+#include <stdexcept>
 #include <utility>
 
 #include <gort/go.hpp>
@@ -9,6 +10,7 @@
 #include "http/connection.hpp"
 #include "http/server_state.hpp"
 #include "os/write.hpp"
+#include "sched/stacks/stack_size.hpp"
 
 namespace gort::http {
 
@@ -110,8 +112,21 @@ void server::state::stop(bool all) {
 // --- server
 // ---------------------------------------------------------------------------------------
 
+namespace {
+handler checked(handler h) {
+  if (!h) throw std::invalid_argument("http: nil handler");
+  return h;
+}
+server_options checked(server_options o) {
+  if (o.stack > sched::stack_bytes_max) {
+    throw std::invalid_argument("http: server_options.stack: at most 1 GiB is possible");
+  }
+  return o;
+}
+}  // namespace
+
 server::server(handler h, server_options options)
-    : state_(std::make_shared<state>(std::move(h), std::move(options))) {}
+    : state_(std::make_shared<state>(checked(std::move(h)), checked(std::move(options)))) {}
 
 server::~server() {
   state_->stop(true);
@@ -119,11 +134,13 @@ server::~server() {
 }
 
 void server::serve_connection(std::unique_ptr<stream> s) {
+  if (s == nullptr) throw std::invalid_argument("http: nil connection");
   const std::shared_ptr<state> keep = state_;
   connection(*keep, std::move(s)).run();
 }
 
 void server::register_on_shutdown(std::function<void()> f) {
+  if (!f) throw std::invalid_argument("http: nil function");
   state_->add_on_shutdown(std::move(f));
 }
 

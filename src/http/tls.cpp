@@ -264,8 +264,18 @@ class tls_stream final : public stream {
 
 }  // namespace
 
+namespace {
+// OpenSSL would open the file that the part before a zero names.
+bool is_file_name(const std::string& name, std::error_code& error) {
+  if (name.find('\0') == name.npos) return true;
+  error = std::make_error_code(std::errc::invalid_argument);
+  return false;
+}
+}  // namespace
+
 std::shared_ptr<tls_config> make_server_tls(const std::string& certificate, const std::string& key,
                                             std::error_code& error) {
+  if (!is_file_name(certificate, error) || !is_file_name(key, error)) return nullptr;
   auto config = std::make_shared<tls_config>(TLS_server_method());
   SSL_CTX* const c = config->get();
   if (c == nullptr || SSL_CTX_use_certificate_chain_file(c, certificate.c_str()) != 1 ||
@@ -281,6 +291,7 @@ std::shared_ptr<tls_config> make_server_tls(const std::string& certificate, cons
 
 std::shared_ptr<tls_config> make_client_tls(const std::string& ca_file, bool verify,
                                             std::error_code& error) {
+  if (!is_file_name(ca_file, error)) return nullptr;
   auto config = std::make_shared<tls_config>(TLS_client_method());
   SSL_CTX* const c = config->get();
   const bool good = c != nullptr && SSL_CTX_set_alpn_protos(c, protocols, protocols_size) == 0 &&

@@ -68,6 +68,10 @@ std::size_t receive_into(descriptor* d, bool readable, const Room& room, std::er
 }  // namespace
 
 std::size_t conn::read(std::span<std::byte> into, std::error_code& error) {
+  if (into.empty()) {  // there is nothing to wait for
+    error = is_open() ? std::error_code() : errc::closed;
+    return 0;
+  }
   return receive_into(
       handle_.get(), true, [into] { return into; }, error);
 }
@@ -152,14 +156,14 @@ std::size_t conn::send_file(int file, std::int64_t offset, std::size_t count,
   error.clear();
   operation op(handle_.get(), &descriptor::write);
   std::size_t done = 0;
-  while (done < count) {
+  do {  // once at least: it may be closed
     const std::int64_t sent = when_ready(op, error, [&](int fd) {
       return os::send_file(fd, file, offset + static_cast<std::int64_t>(done),
                            std::min(count - done, bytes_per_call));
     });
     if (sent <= 0) break;  // an error, or the end of the file
     done += static_cast<std::size_t>(sent);
-  }
+  } while (done < count);
   return done;
 }
 

@@ -234,7 +234,7 @@ conn dial_within(const context& ctx, std::string_view address, const dial_option
 conn dial(const context& ctx, std::string_view address, const dial_options& options,
           std::error_code& error) {
   error.clear();
-  if (options.timeout <= options.timeout.zero()) return dial_within(ctx, address, options, error);
+  if (options.timeout == options.timeout.zero()) return dial_within(ctx, address, options, error);
   const auto [bounded, cancel] = with_timeout(ctx, options.timeout);
   conn made = dial_within(bounded, address, options, error);
   if (error && error == bounded.err() && !ctx.err()) error = errc::timed_out;

@@ -21,7 +21,8 @@ constexpr std::size_t numeric_max = 80;
 
 bool parse_host(std::string_view host, std::uint16_t port, endpoint& into) {
   char text[numeric_max];
-  if (host.empty() || host.size() >= sizeof text) return false;
+  // The system would see the part before a zero: not what has been checked before.
+  if (host.empty() || host.size() >= sizeof text || host.find('\0') != host.npos) return false;
   std::copy(host.begin(), host.end(), text);
   text[host.size()] = 0;
   std::array<std::uint8_t, 4> four;

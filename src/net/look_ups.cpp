@@ -23,6 +23,8 @@
 //   [look-5] The queue moves when a helper ends, when callers go, and by `alarm`, which is set
 //            whenever somebody waits in a queue.
 //   [look-6] The helper and the caller share nothing but a channel with room for the answer.
+//   [look-7] Nor has it anything of the caller's thread (a network namespace, a priority), since
+//            others may share the answer, and helpers that end start those that wait.
 //
 // Rejected: c-ares (another resolver that disagrees with the system's about nsswitch.conf, mDNS and
 // containers' hosts files); getaddrinfo_a (its threads are unbounded and it allocates in signals);
@@ -39,6 +41,7 @@
 #include <string>
 #include <unordered_map>
 
+#include <gort/blocking.hpp>
 #include <gort/chan.hpp>
 #include <gort/mutex.hpp>
 #include <gort/select.hpp>
@@ -47,7 +50,7 @@
 #include "net/hosts_file.hpp"
 #include "net/io.hpp"
 #include "os/clock.hpp"
-#include "os/thread.hpp"
+#include "sched/threads/helper.hpp"
 
 namespace gort::net {
 
@@ -222,8 +225,10 @@ void desk::move_queue_locked() {
 bool desk::start_locked(const pending_ptr& next) {
   constexpr std::size_t stack_bytes = 512 << 10;  // name-service modules are what needs it
   auto handed = std::make_unique<pending_ptr>(next);
-  if (const int problem =
-          os::start_thread(&helper_main, handed.get(), "gort-resolve", stack_bytes)) {
+  const int problem = blocking([&] {
+    return sched::start_passing_helper(&helper_main, handed.get(), "gort-resolve", stack_bytes);
+  });
+  if (problem != 0) {
     if (!running_.empty()) return false;
     next->started_ns = os::monotonic_ns();  // it has left the queue, and is answered
     for (const chan<answer>& c : next->callers) c.send({{}, system_error_of(-problem)});

@@ -269,7 +269,7 @@ void process::kill(int signal) {
 
 void process::kill() { kill(os::kill_signal); }
 
-process start(const context& ctx, const command& what, std::error_code& error) {
+process start(context ctx, const command& what, std::error_code& error) {
   error = ctx.err();
   if (error) return {};
   const auto s = std::make_shared<process::state>();
@@ -298,7 +298,7 @@ process start(const context& ctx, const command& what, std::error_code& error) {
   }
   if (ctx.node() != nullptr) {
     s->ctx = ctx;
-    s->when_cancelled = after_func(ctx, [weak = std::weak_ptr(s)] {
+    s->when_cancelled = after_func(std::move(ctx), [weak = std::weak_ptr(s)] {
       const auto alive = weak.lock();
       // Before the signal: who sees that it was killed must find out why. Release pairs with the
       // acquire in wait().
@@ -310,8 +310,8 @@ process start(const context& ctx, const command& what, std::error_code& error) {
   return process(s);
 }
 
-process start(const context& ctx, const command& what) {
-  return or_throw(what.program, [&](std::error_code& e) { return start(ctx, what, e); });
+process start(context ctx, const command& what) {
+  return or_throw(what.program, [&](std::error_code& e) { return start(std::move(ctx), what, e); });
 }
 
 process start(const command& what) { return start(background(), what); }
@@ -337,7 +337,7 @@ result output(const context& ctx, command what, std::error_code& error) {
   all.state = running->wait(error);
   std::optional<cancelable_context> patience;
   std::optional<after_func_stop> when_over;
-  if (what.wait_delay.count() > 0) {
+  if (what.wait_delay != what.wait_delay.zero()) {
     patience = with_timeout(background(), what.wait_delay);
     when_over = after_func(patience->ctx, stop_listening);
   }

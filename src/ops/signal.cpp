@@ -37,6 +37,7 @@
 
 #include "os/caught.hpp"
 #include "os/spawn.hpp"
+#include "sched/gmp/current.hpp"
 #include "sched/gmp/fork.hpp"
 #include "sched/parts/note.hpp"
 #include "sched/threads/helper.hpp"
@@ -95,6 +96,16 @@ os::signal_set wanted_by_any(const registry& r) noexcept {
   return sum;
 }
 
+// Of a channel that is closed. Nobody calls the thread that delivers, so nobody could catch what is
+// thrown there, and stop() is not to blame when it is it that finds out.
+void send(const listener& to, int signal) noexcept {
+  try {
+    (void)to.to.try_send(signal);
+  } catch (const runtime_error&) {
+    sched::fatal("os/signal: send on closed channel; signal::stop() must come before close()");
+  }
+}
+
 void deliver_locked(registry& r) {
   const os::signal_set caught = os::take_caught();
   for (int signal = 1; signal <= os::signals_max; ++signal) {
@@ -104,7 +115,7 @@ void deliver_locked(registry& r) {
     for (const listener& each : r.all) {
       if ((each.wanted & bit) == 0) continue;
       wanted = true;
-      (void)each.to.try_send(signal);
+      send(each, signal);
     }
     if (!wanted) os::send_again(signal);  // [signal-4]
   }
@@ -176,6 +187,7 @@ void strike(F f, Change change) {
 void notify(const chan<int>::sender& to, std::span<const int> signals) {
   if (!to) detail::throw_runtime_error("os/signal: Notify using nil channel");
   const os::signal_set wanted = set_of(signals);
+  if (wanted == 0) return;  // there are none such, and nobody would ever take the channel off
   registry& r = the_registry();
   const no_deadlock here;
   const turn mine(r);
@@ -185,7 +197,7 @@ void notify(const chan<int>::sender& to, std::span<const int> signals) {
   while (at != r.all.end() && at->to != to) ++at;
   if (at == r.all.end()) at = r.all.insert(at, listener{to});
   at->wanted |= wanted;
-  if (before == 0 && wanted != 0) sched::expect_wakes_from_outside(true);
+  if (before == 0) sched::expect_wakes_from_outside(true);
   if ((wanted & ~before) == 0) return;
   os::catch_signals(wanted & ~before);
   take_on_thread(r, wanted_by_any(r));
@@ -240,8 +252,8 @@ void stop_function::operator()() noexcept {
   state_ = nullptr;
 }
 
-watched_context notify_context(const context& parent, std::span<const int> signals) {
-  auto [ctx, cancel] = with_cancel(parent);
+watched_context notify_context(context parent, std::span<const int> signals) {
+  auto [ctx, cancel] = with_cancel(std::move(parent));
   const auto s = std::make_shared<stop_function::state>();
   s->cancel = std::move(cancel);
   stop_function stopping(s);

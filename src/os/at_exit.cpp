@@ -32,7 +32,7 @@ void called(void* f) {
 
 void call_first_at_exit(void (*f)() noexcept) noexcept {
   // Acquire pairs with the release below.
-  while (moving.exchange_acquire(1) != 0) yield_thread();
+  for (unsigned i = 0; moving.exchange_acquire(1) != 0; ++i) give_way(i);
   const unsigned before = current;
   current = 1 - before;
   abi::__cxa_atexit(called, reinterpret_cast<void*>(f), &tokens[current]);

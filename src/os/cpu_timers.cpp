@@ -117,13 +117,15 @@ void on_timer(int signal, siginfo_t* info, void* context) {
   syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), signal);  // taken when this returns
 }
 
+// 0 or an errno value: then they are not known, or not all of them.
 template <class F>
-void for_each_thread(F f) noexcept {
+int for_each_thread(F f) noexcept {
   const int fd = open("/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return;
+  if (fd < 0) return errno;
+  long got = 0;
   alignas(8) char entries[4096];
   for (;;) {
-    const long got = system_call(SYS_getdents64, fd, word(entries), sizeof(entries), 0);
+    got = system_call(SYS_getdents64, fd, word(entries), sizeof(entries), 0);
     if (got <= 0) break;
     for (long at = 0; at < got;) {
       // struct linux_dirent64
@@ -138,6 +140,7 @@ void for_each_thread(F f) noexcept {
     }
   }
   close(fd);
+  return static_cast<int>(-got);
 }
 
 void delete_all() noexcept {
@@ -178,8 +181,9 @@ int start_cpu_timers(std::int64_t each_ns, cpu_timer_function f) noexcept {
     return error;
   }
   cpu_timers_run.store_seq_cst(true);  // pairs with the load in make_timer()
-  find_new_threads(true);
-  return 0;
+  const int error = find_new_threads(true);
+  if (error != 0) stop_cpu_timers();
+  return error;
 }
 
 void stop_cpu_timers() noexcept {
@@ -196,18 +200,18 @@ void stop_cpu_timers() noexcept {
   handler_leaves(SIGPROF, still_ours ? &previous.action() : nullptr);
 }
 
-void find_new_threads(bool thorough) noexcept {
+int find_new_threads(bool thorough) noexcept {
   static detail::spin_lock one_at_a_time;
   static int known = 0;  // guarded by it
   const detail::spin_guard guard(one_at_a_time);
   const int count = thread_count();
-  if (!thorough && count == known) return;
+  if (!thorough && count == known) return 0;
   known = count;
   const int saved_errno = errno;
   const std::uint32_t now = look.load_relaxed() + 1;
   look.store_relaxed(now);
   detail::atomic<std::uint64_t>* slots = table.load_relaxed();
-  for_each_thread([&](int thread) {
+  const int error = for_each_thread([&](int thread) {
     if (thread >= threads_max) return;
     std::uint64_t entry = slots[thread].load_relaxed();
     if (entry == 0)
@@ -215,12 +219,13 @@ void find_new_threads(bool thorough) noexcept {
     else
       slots[thread].cas_relaxed(entry, entry_of(timer_in(entry), now));
   });
-  for (int i = lowest.load_relaxed(), last = highest.load_relaxed(); i <= last; ++i) {
+  for (int i = lowest.load_relaxed(), last = highest.load_relaxed(); error == 0 && i <= last; ++i) {
     std::uint64_t entry = slots[i].load_relaxed();
     const bool gone = entry != 0 && static_cast<std::int32_t>((entry >> look_shift) - now) < 0;
     if (gone && slots[i].cas_relaxed(entry, 0)) delete_timer(entry);
   }
   errno = saved_errno;
+  return error;
 }
 
 }  // namespace gort::os

@@ -34,13 +34,15 @@ namespace gort::os {
 using cpu_timer_function = void (*)(std::uint32_t missed, const void* context) noexcept;
 
 /// Calls f in a handler that no other one interrupts, on the alternate stack where there is one,
-/// errno saved. 0 or an errno value. Not at the same time as stop_cpu_timers().
+/// errno saved. 0 or an errno value: ENOENT where there is no /proc. Not at the same time as
+/// stop_cpu_timers().
 int start_cpu_timers(std::int64_t period_ns, cpu_timer_function f) noexcept;
 void stop_cpu_timers() noexcept;
 
 /// Gives a timer to threads that have none, and takes those away whose thread is gone. A few system
-/// calls, if there are as many threads as the last time and `thorough` is false.
-void find_new_threads(bool thorough) noexcept;
+/// calls, if there are as many threads as the last time and `thorough` is false. 0 or an errno
+/// value: then there are some that have none.
+int find_new_threads(bool thorough) noexcept;
 
 extern detail::atomic<bool> cpu_timers_run;  // a hint
 void make_own_cpu_timer() noexcept;

@@ -1,6 +1,7 @@
 #include "os/mapped_file.hpp"
 
 #include <fcntl.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,6 +18,8 @@ mapped_file::mapped_file(const char* path) noexcept {
     const auto size = static_cast<std::size_t>(is.st_size);
     void* at = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
     if (at != MAP_FAILED) bytes_ = {static_cast<const unsigned char*>(at), size};
+    device_ = is.st_dev;
+    number_ = is.st_ino;
   }
   close(fd);
 }
@@ -27,7 +30,14 @@ mapped_file::~mapped_file() {
 
 mapped_file& mapped_file::operator=(mapped_file&& other) noexcept {
   std::swap(bytes_, other.bytes_);
+  device_ = other.device_;
+  number_ = other.number_;
   return *this;
+}
+
+bool mapped_file::is_at(const char* path) const noexcept {
+  struct stat is;
+  return !bytes_.empty() && stat(path, &is) == 0 && is.st_dev == device_ && is.st_ino == number_;
 }
 
 bool program_path(std::span<char> to) noexcept {
@@ -36,5 +46,7 @@ bool program_path(std::span<char> to) noexcept {
   to[static_cast<std::size_t>(got)] = 0;
   return true;
 }
+
+const char* executed_path() noexcept { return reinterpret_cast<const char*>(getauxval(AT_EXECFN)); }
 
 }  // namespace gort::os

@@ -1,6 +1,7 @@
 // Files as memory, to read in.
 #pragma once
 
+#include <sys/types.h>
 #include <cstddef>
 #include <span>
 
@@ -15,16 +16,22 @@ class mapped_file {
   /// a disk access.
   explicit mapped_file(const char* path) noexcept;
   ~mapped_file();
-  mapped_file(mapped_file&& other) noexcept : bytes_(other.bytes_) { other.bytes_ = {}; }
+  mapped_file(mapped_file&& other) noexcept { *this = static_cast<mapped_file&&>(other); }
   mapped_file& operator=(mapped_file&& other) noexcept;
 
   std::span<const unsigned char> bytes() const noexcept { return bytes_; }
+  /// Who opens that path now gets this file. One system call.
+  bool is_at(const char* path) const noexcept;
 
  private:
   std::span<const unsigned char> bytes_;
+  dev_t device_{};
+  ino_t number_{};
 };
 
 /// The path of the running program's file, ended by a zero. False: not known, or longer.
 bool program_path(std::span<char> to) noexcept;
+/// What the program was started by: its path, perhaps relative to where that was. Null: not known.
+const char* executed_path() noexcept;
 
 }  // namespace gort::os

@@ -112,6 +112,15 @@ stack_range thread_stack() noexcept {
 
 void yield_thread() noexcept { sched_yield(); }
 
+void give_way(unsigned round) noexcept {
+  constexpr unsigned yields = 100;
+  constexpr std::int64_t pause_ns = 50'000;
+  if (round < yields)
+    yield_thread();
+  else
+    sleep_ns(pause_ns);
+}
+
 int thread_id() noexcept { return static_cast<int>(syscall(SYS_gettid)); }
 
 bool futex_wait(std::uint32_t* word, std::uint32_t expected, std::int64_t deadline_ns) noexcept {

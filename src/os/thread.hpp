@@ -13,6 +13,10 @@ int start_thread(void (*body)(void*), void* argument, const char* name,
                  std::size_t stack_bytes) noexcept;
 
 void yield_thread() noexcept;
+/// For loops that wait for a few instructions of another thread; `round` counts from 0. Yields at
+/// first, then sleeps: a thread with a real-time priority that yields does not let one without go
+/// on, which may be the one that it waits for.
+void give_way(unsigned round) noexcept;
 
 /// The kernel's number of the calling thread.
 int thread_id() noexcept;

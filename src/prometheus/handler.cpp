@@ -167,6 +167,8 @@ void serve(served& what, http::request& r, http::response_writer& w) {
 
 http::handler metrics_handler(std::vector<std::shared_ptr<Collectable>> collectors,
                               const handler_options& options) {
+  if (std::ranges::find(collectors, nullptr) != collectors.end())
+    throw std::invalid_argument("prometheus: nil collector");
   auto what = std::make_shared<served>();
   what->collectors = std::move(collectors);
   what->options = options;

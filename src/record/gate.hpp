@@ -41,8 +41,8 @@ class gate {
   void open() noexcept { open_.store_seq_cst(true); }
   /// Returns when nobody is in. Not for a writer.
   void close() noexcept {
-    open_.store_seq_cst(false);                              // [gate-1]
-    while (inside_.load_seq_cst() != 0) os::yield_thread();  // and an acquire
+    open_.store_seq_cst(false);                                              // [gate-1]
+    for (unsigned i = 0; inside_.load_seq_cst() != 0; ++i) os::give_way(i);  // and an acquire
   }
 
  private:

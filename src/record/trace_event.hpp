@@ -32,6 +32,7 @@ enum class trace_kind : std::uint8_t {
   call_begin,    // an announced call
   call_end,      // it goes on with a P
   call_left,     // the call is over, but there is no P: runnable
+  strays,        // runnable -> in a call, without a P; in any lane; words: its thread
   world_stop,    // detail: world_reason; in the lane of who stops it
   world_start,   //
   task_begin,    // id: task; words: stack, parent; text: name

@@ -18,6 +18,7 @@ trace_chunk* set_aside = nullptr;   // the others, linked by next_free
 bounded_queue<std::uint32_t> full;  // holds all chunks there can be, so it has room
 detail::atomic<lane*> lanes;
 lane outside, of_scheduler;
+detail::atomic<std::uint64_t> losses_round;  // 16 bits; relaxed: who sees the old one counts there
 
 // The free ones: a stack, so that the same few stay warm while little is written. The upper half
 // counts pops: a chunk that was taken and has come back in between is noticed.
@@ -62,17 +63,28 @@ void lane::give_up_chunk() noexcept {
   at_ = end_ = nullptr;
 }
 
+void lane::list() noexcept {
+  listed_ = true;
+  lane* first = lanes.load_relaxed();
+  do {
+    next_ = first;
+  } while (!lanes.cas_release(first, this));  // pairs with the acquire in first_lane()
+}
+
+// In this round; those of another are told to nobody but the counter.
+std::uint64_t lane::lost_so_far() noexcept {
+  const std::uint64_t round = losses_round.load_relaxed(), word = lost_.load_relaxed();
+  if (word >> lost_bits == round) return word & lost_mask;
+  if ((word & lost_mask) != 0) add_elsewhere(counter::lost_trace_events, word & lost_mask);
+  lost_.store_relaxed(round << lost_bits);
+  return 0;
+}
+
 bool lane::refill(std::int64_t now_ns) noexcept {
+  if (!listed_) list();
   give_up_chunk();
   trace_chunk* fresh = pop_free();
   if (fresh == nullptr) return false;
-  if (!listed_) {
-    listed_ = true;
-    lane* first = lanes.load_relaxed();
-    do {
-      next_ = first;
-    } while (!lanes.cas_release(first, this));  // pairs with the acquire in first_lane()
-  }
   fresh->of = this;
   fresh->number = chunks_.load_relaxed() + 1;
   chunks_.store_relaxed(fresh->number);
@@ -94,7 +106,8 @@ bool lane::make_room(std::size_t words, std::int64_t now_ns) noexcept {
   constexpr std::size_t own_words = 2;
   const bool fits = static_cast<std::size_t>(end_ - at_) >= words + own_words;
   if (!fits && !refill(now_ns)) {
-    ++lost_;
+    (void)lost_so_far();
+    lost_.store_relaxed(lost_.load_relaxed() + 1);
     return false;
   }
   if (last_ns_ != now_ns) {
@@ -103,14 +116,20 @@ bool lane::make_room(std::size_t words, std::int64_t now_ns) noexcept {
     last_ns_ = now_ns;
     commit(own_words);
   }
-  if (lost_ != 0) {
+  if (const std::uint64_t lost = lost_so_far(); lost != 0) {
     at_[0] = event_head{trace_kind::lost, 0, 0, 0, 0}.word();
-    at_[1] = lost_;
-    add_elsewhere(counter::lost_trace_events, lost_);  // rarely: a chunk has just come
-    lost_ = 0;
+    at_[1] = lost;
+    add_elsewhere(counter::lost_trace_events, lost);  // rarely: a chunk has just come
+    lost_.store_relaxed(lost_.load_relaxed() - lost);
     commit(own_words);
   }
   return true;
+}
+
+void lane::write_as_slow(std::uint64_t new_thread, std::int64_t now_ns, trace_kind kind,
+                         std::uint8_t detail, std::uint64_t id) noexcept {
+  belong_to(new_thread);
+  write(now_ns, kind, detail, id);
 }
 
 bool open_trace_pool(std::size_t chunks) noexcept {
@@ -156,6 +175,18 @@ void free_chunk(trace_chunk& done) noexcept { push_free(done); }
 
 lane* first_lane() noexcept {
   return lanes.load_acquire();  // pairs with the release in refill()
+}
+
+void begin_losses() noexcept {
+  constexpr std::uint64_t rounds = 1 << 16;
+  losses_round.store_relaxed((losses_round.load_relaxed() + 1) % rounds);
+}
+
+std::uint64_t untold_losses() noexcept {
+  std::uint64_t all = 0;
+  for (const lane* each = first_lane(); each != nullptr; each = each->next())
+    all += each->lost_in(losses_round.load_relaxed());
+  return all;
 }
 
 lane& outside_lane() noexcept { return outside; }

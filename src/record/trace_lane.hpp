@@ -16,7 +16,7 @@
 //            while it looks.
 //   [lane-4] A lane numbers its chunks. One that is not the next is not read before that is.
 //   [lane-5] The pool is bounded: where nothing is free, the event is counted, and the count stands
-//            in the lane before the next one that finds room.
+//            in the lane before the next one that finds room. Until then the reader asks for it.
 //
 // Rejected: a ring for each thread (thousands of threads, each with room for a burst); to overwrite
 // the oldest (the reader would have to find out that it was overtaken; the flight recorder throws
@@ -68,6 +68,17 @@ struct lane {
   void write(std::int64_t now_ns, trace_kind kind, std::uint8_t detail, std::uint64_t id) noexcept {
     put(now_ns, kind, detail, id, nullptr, 0, {});
   }
+  /// The same after belong_to(new_thread): what is written most, in the fewest instructions.
+  void write_as(std::uint64_t new_thread, std::int64_t now_ns, trace_kind kind, std::uint8_t detail,
+                std::uint64_t id) noexcept {
+    const std::int64_t since = now_ns - last_ns_;  // less than 0: not the common case, either
+    if (thread_ != new_thread || end_ - at_ < 2 || since >> 32 != 0) [[unlikely]]
+      return write_as_slow(new_thread, now_ns, kind, detail, id);
+    last_ns_ = now_ns;
+    at_[0] = event_head{kind, detail, 0, 0, static_cast<std::uint32_t>(since)}.word();
+    at_[1] = id;
+    commit(2);
+  }
   void write(std::int64_t now_ns, trace_kind kind, std::uint8_t detail, std::uint64_t id,
              std::uint64_t word) noexcept {
     put(now_ns, kind, detail, id, &word, 1, {});
@@ -85,6 +96,11 @@ struct lane {
   /// in a chunk sees that chunk's number.
   std::uint64_t latest_chunk() const noexcept { return chunks_.load_relaxed(); }
   lane* next() const noexcept { return next_; }
+  /// How many events were lost since the last that says so, in that round (begin_losses()).
+  std::uint64_t lost_in(std::uint64_t round) const noexcept {
+    const std::uint64_t word = lost_.load_relaxed();
+    return word >> lost_bits == round ? word & lost_mask : 0;
+  }
   /// The reader's own.
   std::uint32_t reader_index = 0;  // 0: not seen yet
 
@@ -113,15 +129,23 @@ struct lane {
     // Release pairs with the acquire of the reader [lane-2].
     now_->used.store_release(static_cast<std::uint32_t>(at_ - now_->words));
   }
+  void write_as_slow(std::uint64_t new_thread, std::int64_t now_ns, trace_kind kind,
+                     std::uint8_t detail, std::uint64_t id) noexcept;
   bool make_room(std::size_t words, std::int64_t now_ns) noexcept;
   void give_up_chunk() noexcept;
+  void list() noexcept;
+  std::uint64_t lost_so_far() noexcept;
   bool refill(std::int64_t now_ns) noexcept;
 
   std::uint64_t* at_ = nullptr;
   std::uint64_t* end_ = nullptr;
   std::int64_t last_ns_ = 0;
   trace_chunk* now_ = nullptr;
-  std::uint64_t lost_ = 0;
+  // How many, and above lost_bits in which round. Relaxed: the reader wants no more than the
+  // number.
+  static constexpr unsigned lost_bits = 48;
+  static constexpr std::uint64_t lost_mask = (std::uint64_t{1} << lost_bits) - 1;
+  detail::atomic<std::uint64_t> lost_;
   std::uint64_t thread_ = 0;
   detail::atomic<std::uint64_t> chunks_;
   bool listed_ = false;
@@ -137,8 +161,12 @@ constexpr std::size_t trace_chunks_max = std::size_t{1} << 15;  // half a gigaby
 /// The next chunk that a lane is done with, or null.
 trace_chunk* take_full_chunk() noexcept;
 void free_chunk(trace_chunk& done) noexcept;
-/// The first of all lanes that have ever written anything; next() leads on.
+/// The first of all lanes that have ever written anything, or wanted to; next() leads on.
 lane* first_lane() noexcept;
+/// What has been lost until now is no more of interest than what was written.
+void begin_losses() noexcept;
+/// How many events have been lost since, and no event says so yet.
+std::uint64_t untold_losses() noexcept;
 
 /// For threads that are no Ms: take the lock, write.
 lane& outside_lane() noexcept;

@@ -8,10 +8,7 @@
 // A failure of the reporting thread itself ends the process with status 4.
 #include "report/crash.hpp"
 
-#include <cxxabi.h>
 #include <exception>
-#include <string>
-#include <typeinfo>
 
 #include <gort/debug.hpp>
 #include <gort/detail/atomic.hpp>
@@ -25,6 +22,7 @@
 #include "report/mutex_cycles.hpp"
 #include "report/place.hpp"
 #include "report/sched_trace.hpp"
+#include "report/thrown.hpp"
 #include "sched/gmp/inspect.hpp"
 
 namespace gort::report {
@@ -34,59 +32,6 @@ namespace {
 std::terminate_handler previous_handler = nullptr;  // written once, at the start
 detail::atomic<std::uint8_t> program_level;         // set_traceback()
 detail::atomic<int> reporter;                       // the thread that reports; 0: none
-
-// Text of several lines: each further one is indented by a tab.
-void print_indented(text_sink& out, std::string_view text) noexcept {
-  for (;;) {
-    const std::size_t end = text.find('\n');
-    out << text.substr(0, end);
-    if (end == text.npos) return;
-    out << "\n\t";
-    text.remove_prefix(end + 1);
-  }
-}
-
-// What was thrown is a null pointer: Go's panic(nil), which is an error unless GODEBUG=panicnil=1.
-void print_nil(text_sink& out) noexcept {
-  const bool is_value = base::godebug("panicnil", 0) > 0;
-  out << (is_value ? "nil" : "runtime error: panic called with nil argument");
-}
-
-void print_type(text_sink& out) noexcept {
-  int status = 0;
-  const std::type_info* type = abi::__cxa_current_exception_type();
-  char* name =
-      type == nullptr ? nullptr : abi::__cxa_demangle(type->name(), nullptr, nullptr, &status);
-  out << "(" << (name != nullptr ? name : "unknown type") << ")";
-}
-
-// The exception in flight, in the form that Go uses for the kind of value.
-void print_exception(text_sink& out) noexcept {
-  try {
-    throw;
-  } catch (const std::exception& e) {
-    print_indented(out, e.what());
-  } catch (const std::string& s) {
-    print_indented(out, s);
-  } catch (const char* s) {  // nullptr is one
-    if (s == nullptr)
-      print_nil(out);
-    else
-      print_indented(out, s);
-  } catch (const void* pointer) {  // to whatever
-    if (pointer == nullptr) return print_nil(out);
-    print_type(out);
-    out << " ";
-    out.hex(pointer);
-  } catch (int n) {
-    if (n < 0) out << "-";
-    out << static_cast<std::uint64_t>(n < 0 ? -static_cast<std::int64_t>(n) : n);
-  } catch (bool b) {
-    out << (b ? "true" : "false");
-  } catch (...) {
-    print_type(out);
-  }
-}
 
 void print_traceback(text_sink& out, bool fatal) noexcept {
   const base::traceback level = traceback_level();

@@ -3,6 +3,7 @@
 #include <gort/detail/atomic.hpp>
 
 #include "os/clock.hpp"
+#include "report/crash.hpp"
 #include "report/frame_cache.hpp"
 #include "report/labels.hpp"
 #include "report/names.hpp"
@@ -21,13 +22,13 @@ struct frame_printer {
   const dump_options& options;
   const void* pc;
 
-  enum class which : std::uint8_t { visible, not_plumbing, all } shown;
+  enum class which : std::uint8_t { visible, not_plumbing, not_inlined } shown;
 
   bool shows(const symbol& s) const noexcept {
     switch (shown) {
       case which::visible: return options.internal_frames || !is_internal(s);
       case which::not_plumbing: return !is_plumbing(s);
-      case which::all: return true;
+      case which::not_inlined: return !s.inlined;
     }
     return true;
   }
@@ -104,7 +105,7 @@ class trace_printer {
     for (std::size_t i = 0; i < count; ++i) {
       if (print_symbols(out_, pcs[i], which::not_plumbing)) return;
     }
-    if (count != 0) print_symbols(out_, pcs[0], which::all);
+    if (count != 0) print_symbols(out_, pcs[0], which::not_inlined);
   }
 
  private:
@@ -287,6 +288,17 @@ void print_goroutine(text_sink& out, const sched::goroutine_view& view,
   const detail::label_set* labels =
       view.labels == nullptr ? nullptr : sched::plain_labels(view.labels->load_relaxed());
   print_one(out, view, frames, labels, options, nullptr);
+}
+
+void print_goroutine_at(text_sink& out, const trace& frames) noexcept {
+  dump_options options;
+  options.internal_frames = traceback_level() >= base::traceback::system;
+  sched::goroutine_view own = sched::current_goroutine();
+  own.is_current = true;  // also of a plain thread, which is shown as goroutine 0
+  own.status = sched::g_status::running;
+  const detail::label_set* labels =
+      own.labels == nullptr ? nullptr : sched::plain_labels(own.labels->load_relaxed());
+  print_one(out, own, frames, labels, options, nullptr);
 }
 
 void print_all_goroutines(text_sink& out, const dump_options& options,

@@ -8,6 +8,8 @@
 
 namespace gort::report {
 
+struct trace;
+
 /// 0 none, 1 single and all, 2 and more: runtime frames too, with addresses.
 struct dump_options {
   bool internal_frames = false;
@@ -25,6 +27,8 @@ const char* state_text(const sched::goroutine_view& view) noexcept;
 /// One goroutine: header, frames, creator; ends with a newline.
 void print_goroutine(text_sink& out, const sched::goroutine_view& view,
                      const dump_options& options) noexcept;
+/// The same of the calling one, with the frames that it had.
+void print_goroutine_at(text_sink& out, const trace& frames) noexcept;
 
 /// All of them, the calling one first, a blank line between two. Stops the world to see them, and
 /// prints afterwards: looking names up may allocate. `own`: how to see the calling one, where that

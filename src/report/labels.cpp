@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <utility>
 
 #include <gort/pprof.hpp>
 
@@ -108,8 +109,8 @@ label_set detail::merged(const label_set& base, const label_set& more) {
   return report::made_of(std::move(all));
 }
 
-context detail::context_with(const context& parent, label_set all) {
-  return with_value(parent, report::key_in_contexts, std::move(all));
+context detail::context_with(context parent, label_set all) {
+  return with_value(std::move(parent), report::key_in_contexts, std::move(all));
 }
 
 label_set labels_of(const context& ctx) noexcept {

@@ -430,11 +430,10 @@ void stop_and_search(own_part asked, const managed_marking* marking) noexcept {
   found_last.store_relaxed(count);
 }
 
-// False: there are no managed objects, or no collector. It would wait for who stands still after
-// the end of run(), so not then.
+// False: there are no managed objects, or no collector.
 bool search_in_marking(own_part asked) noexcept {
   const record::managed_heap* managed = record::the_managed_heap();
-  if (managed == nullptr || sched::frozen_after_run()) return false;
+  if (managed == nullptr) return false;
   const auto search = [](const managed_marking& marking, void* raw) noexcept {
     stop_and_search(*static_cast<const own_part*>(raw), &marking);
   };

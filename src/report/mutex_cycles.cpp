@@ -64,15 +64,15 @@ const mutex* awaited_by(const g& each) noexcept {
   return what == nullptr ? nullptr : static_cast<const mutex*>(what->object);
 }
 
-bool check_is_on() noexcept { return detail::mutex_owners_noted.load_relaxed() % 2 != 0; }
-
 // All that are in circles, one circle after the other.
 class cycle_search {
  public:
   /// Stops the world; before the process ends it is not started again. False: there are none, or it
   /// could not be told.
   bool run(bool process_ends = false) noexcept {
-    if (!check_is_on() || sched::stop_the_world_for_dump() == sched::dump_stop::none) return false;
+    if (!detail::mutex_owner::is_noted() ||
+        sched::stop_the_world_for_dump() == sched::dump_stop::none)
+      return false;
     const bool seen = look();
     if (process_ends)
       sched::let_user_code_go_after_dump();
@@ -238,16 +238,7 @@ std::int64_t check_mutex_cycles(std::int64_t now_ns) noexcept {
 
 namespace gort::debug {
 
-bool set_deadlock_check(bool on) noexcept {
-  auto& noted = detail::mutex_owners_noted;
-  std::uint32_t seen = noted.load_relaxed();
-  constexpr std::uint32_t most = 0xffff;  // what a mutex has room for
-  // Odd: on. Relaxed: what mutexes have noted before does not count.
-  while ((seen % 2 != 0) != on && !noted.cas_relaxed(seen, (seen + 1) & most)) {
-  }
-  detail::mutex_free_state.store_relaxed(on ? detail::no_mutex_state : 0);  // likewise
-  return (seen % 2 != 0) == on ? on : !on;
-}
+bool set_deadlock_check(bool on) noexcept { return detail::note_mutex_owners(on); }
 
 std::vector<mutex_cycle> mutex_cycles() {
   std::vector<mutex_cycle> out;

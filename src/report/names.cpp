@@ -1,5 +1,6 @@
 #include "report/names.hpp"
 
+#include <algorithm>
 #include <cctype>
 #include <cstring>
 
@@ -114,15 +115,28 @@ bool stands_in(std::string_view file, std::string_view folder) noexcept {
   return false;
 }
 
-// Inlined into a function of our own sources. What is compiled by a user, into instances of our
-// templates, may have a path that looks the same ("../../src/main.cpp").
+// A function with code of its own, which is neither ours nor the library's: what stands in its file
+// is another's where debug information tells no calls that are inlined (-gsplit-dwarf). The
+// linker's name has all that belongs to it.
+bool is_users_function(const symbol& s) noexcept {
+  static constexpr const char* const others[] = {
+      "gort::", "std::",  "__gnu_cxx::", "operator ",     "_ZN4gort", "_ZNK4gort",
+      "_ZNSt",  "_ZNKSt", "_ZSt",        "_ZN9__gnu_cxx", "_Zn",      "_Zd"};
+  if (s.inlined || s.linker_name == nullptr) return false;
+  const std::string_view name(s.linker_name);
+  return (name.starts_with("_Z") || name == "main") && !starts_with_any(s.function, others);
+}
+
+// Inlined into a function of our own sources, however the compiler has spelled their paths. What is
+// compiled by a user, into instances of our templates, may have a path that looks the same.
 bool in_our_sources(const symbol& s) noexcept {
   const std::string_view file(s.file), outermost(s.outermost);
   if (!outermost.starts_with("gort::") || outermost.find('<') != outermost.npos) return false;
-  static constexpr std::string_view this_file = __FILE__;
-  static constexpr std::string_view sources =
-      this_file.substr(0, this_file.size() - std::string_view("report/names.cpp").size());
-  return file.starts_with(sources);
+  static constexpr std::string_view rooms[] = {
+      "src/base/",  "src/os/",   "src/arch/",       "src/record/", "src/stack/",
+      "src/sched/", "src/sync/", "src/poll/",       "src/gc/",     "src/report/",
+      "src/net/",   "src/http/", "src/prometheus/", "src/ops/"};
+  return std::ranges::any_of(rooms, [&](std::string_view room) { return stands_in(file, room); });
 }
 
 }  // namespace
@@ -202,7 +216,7 @@ bool is_plumbing(const symbol& s) noexcept {
   };
   if (starts_with_any(s.function, functions)) return true;
   // Inlined calls are known by their short names only: judged by where they stand.
-  if (s.file == nullptr) return false;
+  if (s.file == nullptr || is_users_function(s)) return false;
   const std::string_view file(s.file);
   if (stands_in(file, "include/gort/detail/") || stands_in(file, "include/gort/go.hpp"))
     return true;
@@ -217,13 +231,16 @@ bool is_internal(const symbol& s) noexcept {
   if (starts_with_any(function, parts_of_the_library)) return true;
   if (s.file == nullptr) return function.starts_with("std::");
   const std::string_view file(s.file);
-  if (stands_in(file, "include/c++/") || file.find("libstdc++.so") != file.npos) return true;
+  if (file.find("libstdc++.so") != file.npos) return true;
+  if (is_users_function(s)) return false;
+  if (stands_in(file, "include/c++/")) return true;
   // What is left of ours is the public interface: shown by its full name.
   return stands_in(file, "include/gort/") && !function.starts_with("gort::");
 }
 
 bool is_creator(const symbol& s) noexcept {
-  return !is_internal(s) && (s.file == nullptr || !stands_in(s.file, "include/gort/"));
+  if (is_internal(s)) return false;
+  return s.file == nullptr || is_users_function(s) || !stands_in(s.file, "include/gort/");
 }
 
 }  // namespace gort::report

@@ -109,7 +109,7 @@ void on_fault(const os::fault& fault) noexcept {
   job what{fault.sp, found.limit_bytes, nullptr};
   void* to = arch::make_context(report_stack + report_stack_bytes, report_overflow, &what);
   base::before_switch_to_stack(report_stack, report_stack_bytes);
-  gort_switch(&what.handler_sp, to);
+  arch::switch_context(&what.handler_sp, to);
   __builtin_unreachable();
 }
 

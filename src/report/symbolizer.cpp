@@ -12,6 +12,7 @@
 #include <gort/detail/atomic.hpp>
 
 #include "base/sanitizer.hpp"
+#include "os/errno.hpp"
 #include "os/loaded.hpp"
 #include "os/mappings.hpp"
 #include "report/dwarf/look_up.hpp"
@@ -50,7 +51,16 @@ struct request {
   std::uintptr_t offset = 0;
   const char* symbol_name = nullptr;
   const char* path = nullptr;  // of the shared object, if nothing else can tell
+  char unversioned[128];
 
+  void name(const dwarf::symbol_found& found, std::uintptr_t pc) noexcept {
+    offset = pc + 1 - found.begin;
+    symbol_name = found.name;
+    const std::string_view whole(found.name), bare = whole.substr(0, whole.find('@'));
+    if (bare.size() == whole.size() || bare.size() >= sizeof(unversioned)) return;
+    unversioned[bare.copy(unversioned, bare.size())] = 0;  // "fopen@@GLIBC_2.2.5"
+    symbol_name = unversioned;
+  }
   void emit(const char* function, const char* file, int line) noexcept {
     if (count < symbols_max) found[count++] = {function, file, line};
   }
@@ -129,20 +139,10 @@ backtrace_state* state() noexcept {
   return newest_state.cas_acq_rel(expected, mine) ? mine : expected;
 }
 
-void look_up_symbol(request& r, std::uintptr_t pc) noexcept {
-  backtrace_syminfo(
-      state(), pc,
-      [](void* data, std::uintptr_t at, const char* name, std::uintptr_t start, std::uintptr_t) {
-        auto& to = *static_cast<request*>(data);
-        if (name == nullptr) return;
-        to.symbol_name = name;
-        to.offset = at + 1 - start;
-      },
-      ignore_error, &r);
-}
-
 // Another reader of the same debug information, and of some that ours does not read.
 void look_up_lines_again(request& r, std::uintptr_t pc) noexcept {
+  const base::unseen_by_tsan look_away;  // libbacktrace publishes its tables by atomics of its own
+  if (state() == nullptr) return;
   backtrace_pcinfo(
       state(), pc,
       [](void* data, std::uintptr_t, const char* file, int line, const char* function) {
@@ -154,28 +154,14 @@ void look_up_lines_again(request& r, std::uintptr_t pc) noexcept {
       ignore_error, &r);
 }
 
-void look_up(request& r, std::uintptr_t pc) noexcept {
-  const base::unseen_by_tsan look_away;  // libbacktrace publishes its tables by atomics of its own
-  const bool have_state = state() != nullptr;
-  if (have_state) look_up_symbol(r, pc);
-  if (r.symbol_name == nullptr) look_up_exported(r, pc);
-  request lines;
-  lines.symbol_name = r.symbol_name;
-  const dwarf::known how = look_up_lines(r, pc);
-  if (have_state && (how == dwarf::known::nothing || how == dwarf::known::but_names))
-    look_up_lines_again(lines, pc);
-  if (lines.count != 0) r.take_symbols(lines);
-  if (r.count == 0) r.emit(r.symbol_name, r.path, 0);
-}
-
-const char* look_up_variable(std::uintptr_t address) noexcept {
+dwarf::symbol_found look_up_symbol_again(std::uintptr_t address) noexcept {
   const base::unseen_by_tsan look_away;
-  if (state() == nullptr) return nullptr;
-  const char* found = nullptr;
+  dwarf::symbol_found found;
+  if (state() == nullptr) return found;
   backtrace_syminfo(
       state(), address,
-      [](void* data, std::uintptr_t, const char* name, std::uintptr_t, std::uintptr_t) {
-        *static_cast<const char**>(data) = name;
+      [](void* data, std::uintptr_t, const char* name, std::uintptr_t begin, std::uintptr_t) {
+        *static_cast<dwarf::symbol_found*>(data) = {name, begin};
       },
       ignore_error, &found);
   return found;
@@ -192,19 +178,45 @@ void look_at_changes() noexcept {
 
 #else
 
-void look_up(request& r, std::uintptr_t pc) noexcept {
-  look_up_exported(r, pc);
-  if (look_up_lines(r, pc); r.count == 0) r.emit(r.symbol_name, r.path, 0);
-}
-const char* look_up_variable(std::uintptr_t) noexcept { return nullptr; }
+void look_up_lines_again(request&, std::uintptr_t) noexcept {}
+dwarf::symbol_found look_up_symbol_again(std::uintptr_t) noexcept { return {}; }
 void look_at_changes() noexcept {}
 
 #endif
+
+// Where an object is found without a lock, its file is read by us, and known to be what is loaded.
+// libbacktrace opens files by their names, whatever has become of them.
+bool libbacktrace_may_look(std::uintptr_t pc) noexcept {
+  return !os::finds_unwind_tables() || dwarf::file_is_in_place(pc);
+}
+
+dwarf::symbol_found look_up_symbol(std::uintptr_t address) noexcept {
+  dwarf::symbol_found found;
+  if (!dwarf::find_symbol(address, found) && !os::finds_unwind_tables())
+    found = look_up_symbol_again(address);
+  return found;
+}
+
+void look_up(request& r, std::uintptr_t pc) noexcept {
+  if (const dwarf::symbol_found found = look_up_symbol(pc); found.name != nullptr) {
+    r.name(found, pc);
+  } else {
+    look_up_exported(r, pc);
+  }
+  request lines;
+  lines.symbol_name = r.symbol_name;
+  const dwarf::known how = look_up_lines(r, pc);
+  const bool is_all = how != dwarf::known::nothing && how != dwarf::known::but_names;
+  if (!is_all && libbacktrace_may_look(pc)) look_up_lines_again(lines, pc);
+  if (lines.count != 0) r.take_symbols(lines);
+  if (r.count == 0) r.emit(r.symbol_name, r.path, 0);
+}
 
 }  // namespace
 
 void symbolize(const void* return_address, void (*f)(const symbol&, void*),
                void* argument) noexcept {
+  const os::errno_kept what_files_are_not_there;
   request r;
   look_up(r, reinterpret_cast<std::uintptr_t>(return_address) - 1);
   char name[name_bytes_max];
@@ -220,7 +232,8 @@ void symbolize(const void* return_address, void (*f)(const symbol&, void*),
 }
 
 bool name_variable(std::uintptr_t address, char* to, std::size_t room) noexcept {
-  const char* name = look_up_variable(address);
+  const os::errno_kept what_files_are_not_there;
+  const char* name = look_up_symbol(address).name;
   if (name == nullptr) return false;
   int status = 0;
   char* demangled = abi::__cxa_demangle(name, nullptr, nullptr, &status);
@@ -230,7 +243,10 @@ bool name_variable(std::uintptr_t address, char* to, std::size_t room) noexcept 
   return true;
 }
 
-void refresh_symbols() noexcept { look_at_changes(); }
+void refresh_symbols() noexcept {
+  const os::errno_kept what_files_are_not_there;
+  look_at_changes();
+}
 
 void use_linker_names(bool yes) noexcept { linker_names = yes; }
 

@@ -1,11 +1,11 @@
 // From a code address to functions, files and lines.
 //
-// Lines and inlined calls are read by report/dwarf/, without malloc and without locks that a
-// stopped thread could hold; names of functions that have their own code by libbacktrace, from the
-// table of symbols, and whatever report/dwarf/ does not read. Where libbacktrace is missing, or an
-// object was loaded after its first use, the exported functions at least are known
-// (os/loaded.hpp). What has been loaded since is found once somebody says that it may wait
-// (refresh_symbols()).
+// Lines, inlined calls and tables of symbols are read by report/dwarf/, without malloc and without
+// locks that a stopped thread could hold, from files that are known to be what is loaded. Debug
+// information that it does not read libbacktrace is asked for, as long as the file is still there;
+// of objects that were loaded after its first use, once somebody says that it may wait
+// (refresh_symbols()). Where a file is gone, or another has its place, the exported functions are
+// known (os/loaded.hpp). On older systems (before glibc 2.35) all is libbacktrace's.
 #pragma once
 
 #include <cstddef>
@@ -21,7 +21,7 @@ struct symbol {
   bool inlined;           // into the next symbol of the same address
   const char* outermost;  // the last symbol's function
   const char* linker_name =
-      nullptr;  // as debug information or the symbol table has it; null if unknown
+      nullptr;  // as debug information or the symbol table has it; likewise; null if unknown
 };
 
 /// Calls f for the function at `pc`, innermost inlined call first. A return address must be given
@@ -33,9 +33,9 @@ void symbolize(const void* return_address, void (*f)(const symbol&, void*),
 /// tells. Not in crash reports.
 bool name_variable(std::uintptr_t address, char* to, std::size_t room) noexcept;
 
-/// The tables of symbols of what was loaded or unloaded since the last look count from now on.
-/// Takes the dynamic linker's lock, and memory that is not given back: after 32 changes the newest
-/// objects have exported functions only. Not for crash reports.
+/// What was loaded or unloaded since the last look is known to libbacktrace from now on. Takes the
+/// dynamic linker's lock, and memory that is not given back: after 32 changes the newest objects
+/// are not. Not for crash reports.
 void refresh_symbols() noexcept;
 
 /// From now on names stay as the linker knows them: demangling calls malloc, which the interrupted

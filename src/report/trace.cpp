@@ -48,7 +48,7 @@ stack::stack_bounds bounds_of(const sched::goroutine_view& view) noexcept {
           reinterpret_cast<std::uintptr_t>(view.stack_high)};
 }
 
-// One that gort_switch has left: some nanoseconds for each frame. False: it is very deep, or has
+// One that a switch has left: some nanoseconds for each frame. False: it is very deep, or has
 // frames that are found in another way.
 bool walk_left(const sched::goroutine_view& view, walk& at) noexcept {
   constexpr std::size_t frames_max = 128;

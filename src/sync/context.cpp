@@ -28,6 +28,7 @@
 #include <gort/go.hpp>
 #include <gort/wait_group.hpp>
 
+#include "os/thread.hpp"
 #include "sync/chan_access.hpp"
 
 namespace gort {
@@ -161,24 +162,24 @@ bool remove_hook(const context& ctx, cancel_hook& hook) noexcept {
     }
   }
   // Acquire pairs with the release in cancel().
-  while (hook.running.load_acquire() != 0) {
+  for (unsigned round = 0; hook.running.load_acquire() != 0; ++round) {
     constexpr unsigned pauses = 16;
     spin_pause(pauses);
     yield_now();
+    os::give_way(round);  // who cancels may be a thread that no goroutine makes room for
   }
   return false;
 }
 
-context with_value_erased(const context& parent, const void* key,
-                          std::shared_ptr<const void> value) {
+context with_value_erased(context parent, const void* key, std::shared_ptr<const void> value) {
   auto node = std::make_shared<context_node>();
-  node->parent = parent;
   node->key = key;
   node->value = std::move(value);
   if (parent.node() != nullptr) {
     node->canceler = parent.node()->canceler;
     node->deadline = parent.node()->deadline;
   }
+  node->parent = std::move(parent);
   return make_context_of(std::move(node));
 }
 
@@ -192,7 +193,7 @@ struct after_hook : cancel_hook, std::enable_shared_from_this<after_hook> {
   std::shared_ptr<after_hook> while_pending;  // the context's reference; dropped when decided
   wait_group pending;                         // until the function has returned or been stopped
 
-  explicit after_hook(const context& c) : cancel_hook(&run), ctx(c) { pending.add(1); }
+  explicit after_hook(context c) : cancel_hook(&run), ctx(std::move(c)) { pending.add(1); }
 
   bool decide() noexcept { return decided.exchange_acq_rel(1) == 0; }  // pairs with itself
 
@@ -214,9 +215,10 @@ struct after_hook : cancel_hook, std::enable_shared_from_this<after_hook> {
 
 }  // namespace
 
-std::shared_ptr<cancel_hook> after_func_erased(const context& ctx, void (*start)(void*),
+std::shared_ptr<cancel_hook> after_func_erased(context of, void (*start)(void*),
                                                std::shared_ptr<void> f) {
-  auto hook = std::make_shared<after_hook>(ctx);
+  auto hook = std::make_shared<after_hook>(std::move(of));
+  const context& ctx = hook->ctx;
   hook->start = start;
   hook->f = std::move(f);
   if (ctx.node() != nullptr && ctx.node()->canceler != nullptr) {
@@ -291,9 +293,10 @@ void cancel_function::operator()(std::exception_ptr cause) const {
 
 namespace {
 
-detail::context_ref make_cancelable(const context& parent) {
+detail::context_ref make_cancelable(context of) {
   auto node = std::make_shared<detail::context_node>();
-  node->parent = parent;
+  node->parent = std::move(of);
+  const context& parent = node->parent;
   node->canceler = node.get();
   node->done = make_chan<unit>();
   if (parent.node() != nullptr) node->deadline = parent.node()->deadline;
@@ -307,20 +310,18 @@ detail::context_ref make_cancelable(const context& parent) {
 
 }  // namespace
 
-cancelable_context with_cancel(const context& parent) {
-  auto node = make_cancelable(parent);
+cancelable_context with_cancel(context parent) {
+  auto node = make_cancelable(std::move(parent));
   return {make_context_of(node), cancel_function(node)};
 }
 
-cancelable_context with_deadline(const context& parent,
-                                 std::chrono::steady_clock::time_point when) {
-  return with_deadline_cause(parent, when, std::exception_ptr());
+cancelable_context with_deadline(context parent, std::chrono::steady_clock::time_point when) {
+  return with_deadline_cause(std::move(parent), when, std::exception_ptr());
 }
 
-cancelable_context with_deadline_cause(const context& parent,
-                                       std::chrono::steady_clock::time_point when,
+cancelable_context with_deadline_cause(context parent, std::chrono::steady_clock::time_point when,
                                        std::exception_ptr cause) {
-  auto node = make_cancelable(parent);
+  auto node = make_cancelable(std::move(parent));
   if (!node->deadline || when < *node->deadline) {
     node->deadline = when;
     node->deadline_cause = std::move(cause);

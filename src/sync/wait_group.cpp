@@ -43,8 +43,7 @@ void wait_group::throw_negative() {
   detail::throw_runtime_error("sync: negative WaitGroup counter");
 }
 
-void wait_group::overflow(std::int32_t n) {
-  state_.fetch_sub_release(static_cast<std::uint64_t>(n) << 32);  // as it was
+void wait_group::throw_overflow() {
   detail::throw_runtime_error("sync: WaitGroup counter overflow");
 }
 

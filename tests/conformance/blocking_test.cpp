@@ -29,6 +29,7 @@
 #include <gort/sync.hpp>
 #include <gort/time.hpp>
 
+#include "base/sanitizer.hpp"
 #include "os/preempt.hpp"
 #include "support/element.hpp"
 #include "support/run.hpp"
@@ -61,7 +62,9 @@ std::uint64_t while_others_go_on(int turns, Block block, Unblock unblock) {
   return taken;
 }
 
-// One more than expected: a signal has come, even if the call was restarted.
+// Of these, more than `sleeps_max` in a call: signals have come, even if the call was restarted.
+// Under ThreadSanitizer there is enough computing before it for one, and its runtime waits, too.
+constexpr long sleeps_max = base::with_tsan ? 4 : 1;
 long sleeps_of_this_thread() {
   rusage use{};
   getrusage(RUSAGE_THREAD, &use);
@@ -93,7 +96,7 @@ TEST(blocking, a_pipe_read_sees_no_eintr) {
       },
       [&] { EXPECT_EQ(write(ends[1], "x", 1), 1); });
   EXPECT_EQ(got, 1) << error;
-  EXPECT_EQ(sleeps, 1);
+  EXPECT_LE(sleeps, sleeps_max);
   EXPECT_GE(taken, 1U);
   close(ends[0]);
   close(ends[1]);
@@ -116,7 +119,7 @@ TEST(blocking, a_sleep_of_the_thread_is_not_interrupted) {
   EXPECT_EQ(result, 0);
   EXPECT_EQ(rest.tv_nsec, 0);
   EXPECT_GE(taken, 1U);
-  EXPECT_EQ(sleeps, 1);
+  EXPECT_LE(sleeps, sleeps_max);
 }
 
 TEST(blocking, a_std_mutex_held_across_a_channel_operation) {
@@ -164,7 +167,7 @@ TEST(blocking, flock) {
       },
       [&] { flock(other, LOCK_UN); });
   EXPECT_EQ(result, 0);
-  EXPECT_EQ(sleeps, 1);
+  EXPECT_LE(sleeps, sleeps_max);
   EXPECT_GE(taken, 1U);
   close(mine);
   close(other);

@@ -9,9 +9,11 @@
 #include <gtest/gtest.h>
 
 #include <gort/context.hpp>
+#include <gort/errgroup.hpp>
 #include <gort/select.hpp>
 #include <gort/sync.hpp>
 #include <gort/time.hpp>
+#include <gort/trace.hpp>
 
 #include "support/element.hpp"
 #include "support/run.hpp"
@@ -175,6 +177,31 @@ TEST(context, taken_out_of_the_temporary_it_lives_on) {
     const context child = with_cancel(parent).ctx;
     cancel();
     EXPECT_EQ(child.err(), context_error::canceled);
+  });
+}
+
+// What is made of it lasts longer than the temporary.
+TEST(context, handed_on_out_of_the_temporary_it_lives_on) {
+  run([] {
+    static const context_key<element> key;
+    const auto brief = [] { return with_timeout(background(), 50ms); };
+    errgroup group(brief().ctx);
+    const trace::task task(brief().ctx, "task");
+    const context made[] = {
+        with_value(brief().ctx, key, element(1)),
+        with_cancel(brief().ctx).ctx,
+        with_timeout(brief().ctx, 1h).ctx,
+        with_timeout_cause(brief().ctx, 1h, std::runtime_error("never")).ctx,
+        group.context(),
+        task.context(),
+    };
+    for (const context& each : made) {
+      each.done().recv();
+      EXPECT_EQ(each.err(), context_error::deadline_exceeded) << &each - made;
+    }
+    const auto stop = after_func(with_timeout(background(), 1h).ctx, [] { FAIL(); });
+    gort::sleep(5ms);
+    EXPECT_TRUE(stop());
   });
 }
 

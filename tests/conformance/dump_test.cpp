@@ -214,16 +214,34 @@ TEST(dump, a_tail_call_into_the_library_shows_what_waits) {
 
 // The last call of the goroutine's function is the wait itself: nothing of the user's is left.
 [[gnu::noinline]] void only_locks(mutex* m) { m->lock(); }
+[[gnu::noinline]] void only_reads(rw_mutex* m) { m->lock_shared(); }
+[[gnu::noinline]] void only_sleeps() { gort::sleep(3s); }
 
 TEST(dump, the_only_frame_left_is_not_hidden) {
   run([] {
     mutex m;
+    rw_mutex rw;
     m.lock();
+    rw.lock();
     go({.name = "only"}, only_locks, &m);
-    const std::string text = dump_until(
-        [](const std::string& seen) { return has(part_of(seen, "only"), "[sync.Mutex.Lock]"); });
+    go({.name = "reads"}, only_reads, &rw);
+    go({.name = "sleeps"}, only_sleeps);
+    const std::string text = dump_until([](const std::string& seen) {
+      return has(part_of(seen, "only"), "[sync.Mutex.Lock]") &&
+             has(part_of(seen, "reads"), "[sync.RWMutex.RLock]") &&
+             has(part_of(seen, "sleeps"), "[sleep]");
+    });
     EXPECT_TRUE(has(part_of(text, "only"), "gort::mutex::lock")) << text;
+    const std::string reads = part_of(text, "reads");
+    EXPECT_TRUE(has(reads, "gort::rw_mutex::lock_shared")) << text;
+    if (!base::with_asan && !base::with_tsan) {
+      EXPECT_FALSE(has(reads, "only_reads")) << "this test is about those that have jumped";
+    }
+    const std::string sleeps = part_of(text, "sleeps");
+    EXPECT_TRUE(has(sleeps, "(...)\n\t")) << text;
+    EXPECT_FALSE(has(sleeps, "switch_to(")) << "what is below the wait itself\n" << text;
     m.unlock();
+    rw.unlock();
     while (runtime::num_goroutine() > 1) runtime::gosched();
   });
 }

@@ -15,6 +15,11 @@ TEST(sink, that_is_empty_is_refused_at_once) {
     EXPECT_THROW(gort::pprof::lookup("goroutine")->write_to(nullptr), gort::runtime_error);
     EXPECT_THROW(gort::pprof::start_cpu_profile(nullptr), gort::runtime_error);
     EXPECT_THROW(gort::pprof::start_wall_profile({}), gort::runtime_error);
+    std::error_code error;
+    gort::pprof::start_cpu_profile(nullptr, error);
+    EXPECT_EQ(error, std::errc::invalid_argument);
+    gort::pprof::start_wall_profile(nullptr, error = {});
+    EXPECT_EQ(error, std::errc::invalid_argument);
     EXPECT_THROW(gort::trace::start(nullptr), std::system_error);
     EXPECT_THROW(gort::trace::to_perfetto("", nullptr), gort::runtime_error);
     gort::trace::flight_recorder recorder;

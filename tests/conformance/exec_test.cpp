@@ -158,6 +158,10 @@ TEST(exec, a_context_kills) {
     // One that ends in time is not disturbed.
     auto [later, cancel_later] = with_timeout(background(), 1h);
     EXPECT_EQ(exec::output(later, shell("echo fine")).out, "fine\n");
+    // Nor one whose context is that of a temporary.
+    exec::process own = exec::start(with_timeout(background(), 1h).ctx, shell("sleep 0.1"));
+    EXPECT_TRUE(own.wait(error).success());
+    EXPECT_FALSE(error);
   });
 }
 

@@ -17,6 +17,7 @@
 
 #include "base/sanitizer.hpp"
 #include "os/proc.hpp"
+#include "support/breathe.hpp"
 #include "support/parked.hpp"
 #include "support/run.hpp"
 
@@ -24,15 +25,8 @@ namespace gort {
 namespace {
 
 using namespace std::chrono_literals;
+using test::breathe;
 using test::with_procs;
-
-// A call that ThreadSanitizer intercepts, where it delivers signals.
-void breathe() {
-  if constexpr (base::with_tsan) {
-    static volatile char text[] = "x";
-    [[maybe_unused]] volatile auto n = std::strlen(const_cast<const char*>(text));
-  }
-}
 
 // So many goroutines that compute until the end.
 class computing {
@@ -78,8 +72,9 @@ TEST(fairness_in_a_crowd, the_last_of_many_that_compute_gets_its_first_turn) {
     const std::uint64_t before = preemptions();
     const computing all(many);
     all.wait_until_all_have_run();
-    // Of three turns two go to one that has not started.
-    EXPECT_LE(preemptions() - before, 3 * many);
+    // Of three turns two go to one that has not started; where no thread is there yet for it, and
+    // ThreadSanitizer's come late, one that has had its turn gets another. 1200 were a fault.
+    EXPECT_LE(preemptions() - before, (base::with_tsan ? 10 : 3) * many);
   });
 }
 

@@ -24,6 +24,7 @@
 #include <gort/time.hpp>
 
 #include "base/sanitizer.hpp"
+#include "support/breathe.hpp"
 #include "support/cpu_time.hpp"
 #include "support/net_support.hpp"
 #include "support/run.hpp"
@@ -33,15 +34,8 @@ namespace {
 
 using namespace std::chrono_literals;
 using std::chrono::milliseconds;
+using test::breathe;
 using test::with_procs;
-
-// A call that ThreadSanitizer intercepts, where it delivers signals.
-void breathe() {
-  if constexpr (base::with_tsan) {
-    static volatile char text[] = "x";
-    [[maybe_unused]] volatile auto n = std::strlen(const_cast<const char*>(text));
-  }
-}
 
 void compute_for(std::chrono::microseconds time) {
   const auto end = std::chrono::steady_clock::now() + time;

@@ -101,7 +101,7 @@ double median(std::vector<double> of) {
 // 45/64 of the way at least, no more than the rest of it and a sixteenth of the goal float.
 double goal_max(int percent) {
   const double live = static_cast<double>(live_bytes / mib), gogc = live * percent / 100;
-  const double headroom = gogc + std::min(gogc, 32.0);
+  const double headroom = gogc + std::min({gogc, 16.0, std::max(96 - gogc, 0.0) / 2});
   return 1.1 * (live + headroom * (1 + 19.0 / 64)) / (1 - 1.0 / 16);
 }
 

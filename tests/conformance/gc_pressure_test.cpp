@@ -73,6 +73,10 @@ TEST(gc_pressure, garbage_is_none) {
   });
 }
 
+TEST(gc_pressure, a_nil_function_is_refused_at_once) {
+  EXPECT_THROW(static_cast<void>(debug::on_memory_pressure(nullptr)), runtime_error);
+}
+
 TEST(gc_pressure, without_a_limit_nobody_is_told) {
   test::with_procs(2, [] {
     const limits_kept kept;

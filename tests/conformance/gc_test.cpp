@@ -327,6 +327,16 @@ TEST(gc_ends, a_finalizer_may_keep_its_object_which_dies_later) {
   });
 }
 
+TEST(gc_ends, nil_functions_are_refused_at_once) {
+  run([] {
+    const auto object = gc::make<int>(1);
+    EXPECT_THROW(runtime::set_finalizer(object, std::function<void(gc::ptr<int>)>()),
+                 runtime_error);
+    EXPECT_THROW(runtime::add_cleanup(object, std::function<void()>()), runtime_error);
+    runtime::set_finalizer(object, nullptr);
+  });
+}
+
 TEST(gc_ends, finalizers_run_from_the_head_of_a_chain) {
   test::with_procs(2, [] {
     static std::vector<int> order;

@@ -269,7 +269,9 @@ TEST(http_client, timeouts_and_cancellation) {
     });
     EXPECT_EQ(failure(w.ask, {.url = "http://h/"}, ctx), context_error::canceled);
     EXPECT_EQ(failure(w.ask, {.url = "http://h/"}, ctx), context_error::canceled);
+    r = w.ask.get(with_timeout(background(), 1h).ctx, "http://h/body");
     never.close();
+    EXPECT_EQ(r.body(), "some") << "not cancelled with the temporary";
   });
 }
 

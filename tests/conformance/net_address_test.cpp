@@ -172,5 +172,28 @@ TEST_F(net_unix_file, paths_are_not_cut_at_a_zero) {
   EXPECT_FALSE(exists(path()));
 }
 
+// The system would see the part before it, which is not what has been checked.
+TEST(net_address, a_zero_in_a_host_is_refused) {
+  with_procs(2, [] {
+    using namespace std::string_literals;
+    const net::listener l = net::listen("127.0.0.1:0");
+    std::error_code error;
+    net::dial(background(), "127.0.0.1\0x:"s + port_of(l.local_endpoint()), {}, error);
+    EXPECT_EQ(error, net::errc::no_such_host);
+    for (const std::string& host : {"127.0.0.1\0x"s, "::1\0x"s, "localhost\0x"s}) {
+      EXPECT_TRUE(net::resolve(background(), host, error).empty());
+      EXPECT_EQ(error, net::errc::no_such_host);
+    }
+    for (const std::string& text : {"127.0.0.1\0x:0"s, "[::1\0x]:0"s, "[fe80::1%lo\0x]:0"s}) {
+      endpoint::parse(text, error);
+      EXPECT_EQ(error, net::errc::invalid_address);
+      net::listen(text, {}, error);
+      EXPECT_EQ(error, net::errc::invalid_address);
+      net::udp_socket::bind(text, error);
+      EXPECT_EQ(error, net::errc::invalid_address);
+    }
+  });
+}
+
 }  // namespace
 }  // namespace gort

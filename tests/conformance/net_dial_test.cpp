@@ -114,6 +114,18 @@ TEST_P(net_dial, bad_addresses) {
   });
 }
 
+// Only 0 is no limit.
+TEST_P(net_dial, a_negative_timeout_has_passed) {
+  with_procs(GetParam(), [&] {
+    const echo_server server("127.0.0.1:0");
+    for (const auto timeout : {-1ns, std::chrono::nanoseconds::min()}) {
+      std::error_code error;
+      net::dial(background(), server.address(), {.timeout = timeout}, error);
+      EXPECT_EQ(error, net::errc::timed_out);
+    }
+  });
+}
+
 TEST_P(net_dial, timeout_deadline_and_cancellation) {
   with_procs(GetParam(), [&] {
     const black_hole hole;

@@ -1,5 +1,6 @@
 // Sockets whose events do not tell all: with SO_RCVLOWAT the system says nothing about fewer bytes
-// than that. A read takes what is there all the same.
+// than that. A read takes what is there all the same; and one into nothing waits for nothing.
+#include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -64,6 +65,28 @@ TEST(net_low_water, inherited_from_a_listener) {
     net::conn dialed = net::dial(background(), l.local_endpoint().to_string());
     net::conn accepted = l.accept();
     expect_reads_all(accepted, dialed);
+  });
+}
+
+// Also when the last read has left nothing, and the next is known to have to wait.
+TEST(net_low_water, into_nothing_nothing_is_waited_for) {
+  with_procs(1, [] {
+    auto [a, b] = test::connected_pair();
+    EXPECT_EQ(a.read({}), 0u);
+    b.write(test::bytes_of("abc"));
+    EXPECT_EQ(test::read_text(a), "abc");
+    EXPECT_EQ(a.read({}), 0u);
+    EXPECT_EQ(a.write({}), 0u);
+    EXPECT_EQ(a.write_vectored({}), 0u);
+    const int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    EXPECT_EQ(a.send_file(file, 0, 0), 0u);
+    a.close();
+    std::error_code error;
+    a.read({}, error);
+    EXPECT_EQ(error, net::errc::closed);
+    a.send_file(file, 0, 0, error);
+    EXPECT_EQ(error, net::errc::closed);
+    close(file);
   });
 }
 

@@ -2,6 +2,7 @@
 // the test wants.
 #include <netdb.h>
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include <cerrno>
 #include <condition_variable>
@@ -77,10 +78,12 @@ class name_server {
   std::map<std::string, int> asked_for_;
 };
 name_server server;
+int seen_niceness = 0;  // of the thread that was last asked for "nice.test", until it answers
 
 }  // namespace
 
 extern "C" int getaddrinfo(const char* host, const char*, const addrinfo*, addrinfo** found) {
+  if (std::string_view(host) == "nice.test") seen_niceness = getpriority(PRIO_PROCESS, 0);
   server.answer(host);
   if (std::string_view(host) != "slow.test" && std::string_view(host) != "localhost")
     return EAI_NONAME;
@@ -282,6 +285,24 @@ TEST(net_hosts_file, has_the_names_of_its_lines) {
   EXPECT_TRUE(hosts.has("another"));
   EXPECT_FALSE(hosts.has("a"));
   std::remove(path.c_str());
+}
+
+// What a goroutine has done to its own thread (a namespace, a priority) is not for the look-ups,
+// which others share, and whose threads start those that wait.
+TEST(net_resolve, helpers_have_nothing_of_the_thread_that_asks) {
+  test::with_procs(2, [] {
+    const int own = getpriority(PRIO_PROCESS, 0);
+    wait_group done;
+    done.go([&] {
+      runtime::lock_os_thread();
+      ASSERT_EQ(setpriority(PRIO_PROCESS, 0, own + 1), 0);
+      std::error_code error;
+      net::resolve(background(), "nice.test", error);
+      EXPECT_EQ(error, net::errc::no_such_host);
+    });  // which takes its thread along
+    done.wait();
+    EXPECT_EQ(seen_niceness, own);
+  });
 }
 
 }  // namespace

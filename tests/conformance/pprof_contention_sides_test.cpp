@@ -178,7 +178,6 @@ TEST(lockwait_profile, who_waited_and_for_whom_with_the_labels_of_both_sides) {
   EXPECT_GE(delay_ms(waits, "read_behind", "tenant", "b"), 20);
   EXPECT_EQ(delay_ms(waits, "wait_behind_for_lockwait", "tenant", "a"), 0);
   EXPECT_GE(delay_ms(unlockings, "hold", "tenant", "a"), 4 * 20);
-  if (!test::has_all_lines) return;  // a name for the unlocker needs its line
   EXPECT_GE(delay_ms(waits, "wait_behind_for_lockwait", "unlocked_by", "hold"), 20);
   EXPECT_GE(delay_ms(waits, "wait_behind_for_lockwait", "unlocked_at",
                      "pprof_contention_sides_test.cpp:"),
@@ -197,9 +196,7 @@ TEST(lockwait_profile, is_read_by_gos_tool) {
   const auto tags = test::go_tool_pprof("-tags " + file.path());
   EXPECT_EQ(tags.status, 0) << tags.text;
   EXPECT_TRUE(tags.has("tenant")) << tags.text;
-  if (test::has_all_lines) {
-    EXPECT_TRUE(tags.has("unlocked_by")) << tags.text;
-  }
+  EXPECT_TRUE(tags.has("unlocked_by")) << tags.text;
   const auto top = test::go_tool_pprof("-top -cum -tagfocus=tenant=c " + file.path());
   EXPECT_EQ(top.status, 0) << top.text;
   EXPECT_TRUE(top.has("Type: delay")) << top.text;

@@ -1,10 +1,12 @@
 // The CPU profile of known work, and what happens to SIGPROF.
 #include <gtest/gtest.h>
 #include <pthread.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <cmath>
 #include <csignal>
@@ -219,8 +221,50 @@ TEST(cpu_profile, a_second_start_is_refused_in_gos_words) {
   } catch (const runtime_error& e) {
     EXPECT_STREQ(e.what(), "cpu profiling already in use");
   }
+  std::error_code error;
+  pprof::start_cpu_profile([](std::string_view) {}, error);
+  EXPECT_EQ(error, pprof::errc::cpu_profile_in_use);
+  EXPECT_EQ(error.message(), "cpu profiling already in use");
   pprof::stop_cpu_profile();
   pprof::stop_cpu_profile();  // harmless
+  pprof::start_cpu_profile([](std::string_view) {}, error);
+  EXPECT_FALSE(error);
+  pprof::stop_cpu_profile();
+}
+
+// Files with debug information are looked for, most of which are not there. By calls: errno may lie
+// elsewhere after a switch.
+[[gnu::noinline]] void set_errno(int value) { errno = value; }
+[[gnu::noinline]] int get_errno() { return errno; }
+
+TEST(cpu_profile, leaves_errno_as_it_was) {
+  run([] {
+    constexpr int odd = 4711;
+    std::string got;
+    set_errno(odd);
+    pprof::start_cpu_profile([&](std::string_view piece) { got += piece; });
+    EXPECT_EQ(get_errno(), odd);
+    labeled_work();
+    set_errno(odd);
+    pprof::stop_cpu_profile();
+    EXPECT_EQ(get_errno(), odd);
+    EXPECT_FALSE(got.empty());
+  });
+}
+
+// Else the profile would be empty, and nobody would know why.
+TEST(cpu_profile, is_refused_where_threads_cannot_be_found) {
+  rlimit before{};
+  getrlimit(RLIMIT_NOFILE, &before);
+  const rlimit none{0, before.rlim_max};
+  setrlimit(RLIMIT_NOFILE, &none);  // as if there were no /proc
+  std::error_code error;
+  pprof::start_cpu_profile([](std::string_view) {}, error);
+  setrlimit(RLIMIT_NOFILE, &before);
+  EXPECT_EQ(error, std::errc::too_many_files_open);
+  pprof::start_cpu_profile([](std::string_view) {}, error);
+  EXPECT_FALSE(error);
+  pprof::stop_cpu_profile();
 }
 
 TEST(cpu_profile, what_the_sink_throws_ends_the_profile_all_the_same) {

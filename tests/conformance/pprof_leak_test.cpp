@@ -102,12 +102,13 @@ TEST(goroutine_leak, is_none_whose_channel_somebody_refers_to) {
         case 0: go(look_and_send); break;
         case 1:  // who refers to it sleeps, another one looks
           go([&] {
-            while (seen.load_relaxed() < 0) gort::sleep(1ms);
+            // Acquire pairs with the release below: this frame's objects may end after it.
+            while (seen.load_acquire() < 0) gort::sleep(1ms);
             c.send(1);
           });
           go([&seen, &since, before = leaks()] {
             since.wait_for(1, gort::test::wait_reason::chan_receive);
-            seen.store_relaxed(leaks() - before);
+            seen.store_release(leaks() - before);
           });
           break;
         case 2:  // through a function on the heap

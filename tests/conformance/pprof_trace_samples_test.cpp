@@ -44,7 +44,7 @@ TEST(trace_samples, of_goroutines_and_of_plain_threads) {
   });
   test::go_trace_summary seen, none;
   test::expect_valid_trace(file, &seen);
-  EXPECT_EQ(how.repairs, 0u);
+  EXPECT_EQ(how.repairs, 0u) << how.first_repair;
   EXPECT_EQ(how.lost_events, 0u);
   EXPECT_GE(seen.cpu_samples, 2u);
   EXPECT_NE(file.find("burns_in_the_trace"), file.npos);

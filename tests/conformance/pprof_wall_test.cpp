@@ -141,8 +141,12 @@ TEST(wall_profile, one_that_is_preempted_in_place_is_runnable_where_it_was) {
 }
 
 TEST(wall_profile, one_at_a_time) {
-  (void)wall_of(
-      [] { EXPECT_THROW(pprof::start_wall_profile([](std::string_view) {}), runtime_error); });
+  (void)wall_of([] {
+    EXPECT_THROW(pprof::start_wall_profile([](std::string_view) {}), runtime_error);
+    std::error_code error;
+    pprof::start_wall_profile([](std::string_view) {}, error);
+    EXPECT_EQ(error, pprof::errc::wall_profile_in_use);
+  });
   pprof::stop_wall_profile();  // none: nothing happens
 }
 

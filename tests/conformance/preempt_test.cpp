@@ -4,7 +4,10 @@
 //
 // Under ThreadSanitizer signals are delivered at calls into its runtime, so the loops here make one
 // now and then (breathe()).
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -31,21 +34,16 @@
 #include "base/sanitizer.hpp"
 #include "os/proc.hpp"
 #include "os/thread.hpp"
+#include "support/breathe.hpp"
 #include "support/cpu_time.hpp"
+#include "support/lock_inside.hpp"
 #include "support/run.hpp"
 
 namespace gort {
 namespace {
 
 using namespace std::chrono_literals;
-
-// A call that ThreadSanitizer intercepts; elsewhere nothing.
-void breathe() {
-  if constexpr (base::with_tsan) {
-    static volatile char text[] = "x";
-    [[maybe_unused]] volatile auto n = std::strlen(const_cast<const char*>(text));
-  }
-}
+using test::breathe;
 
 // Runs `work(stop)` on goroutines of one P while another goroutine must get its turns: `turns`
 // sleeps of 1 ms. Only preemption gives it those.
@@ -328,52 +326,44 @@ TEST(preempt, no_more_goroutines_run_than_there_are_processors) {
   });
 }
 
-// Its move takes a lock of the user, as one that allocates takes malloc's.
-struct moved_under_lock {
-  explicit moved_under_lock(std::mutex& l) : lock(&l) {}
-  moved_under_lock(moved_under_lock&& from) noexcept : lock(from.lock) {
-    const std::lock_guard guard(*lock);
-  }
-  moved_under_lock& operator=(moved_under_lock&& from) noexcept {
-    lock = from.lock;
-    const std::lock_guard guard(*lock);
-    return *this;
-  }
-  std::mutex* lock;
-};
-
-// The holder of a lock is parked in place while a channel operation waits for that lock inside
-// gort, and so cannot give its processor up [hand-6].
-void with_a_lock_wanted_inside_gort(int procs, std::chrono::milliseconds held_for,
-                                    const std::function<void()>& meanwhile) {
-  test::with_procs(procs, [&] {
-    std::mutex lock;
-    std::atomic<bool> is_held{false};
-    auto channel = make_chan<moved_under_lock>(1);
+// Answering it is computing, too: were that enough for the next signal, it would never rest.
+TEST(preempt, a_thread_that_cannot_park_is_not_asked_again_while_it_sleeps) {
+  int ends[2];
+  ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+  char byte = 0;
+  long sleeps = 0;
+  std::thread writer;
+  test::with_procs(1, [&] {
     wait_group all;
     all.go([&] {
-      moved_under_lock element(lock);
-      while (!is_held.load(std::memory_order_relaxed)) runtime::gosched();
-      channel.send(std::move(element));
+      writer = std::thread([&] {
+        std::this_thread::sleep_for(300ms);
+        EXPECT_EQ(write(ends[1], "x", 1), 1);
+      });
+      const detail::inside_gort inside;
+      const auto start = std::chrono::steady_clock::now();
+      while (std::chrono::steady_clock::now() - start < 30ms) continue;  // so it is asked to park
+      rusage before{}, after{};
+      getrusage(RUSAGE_THREAD, &before);
+      EXPECT_EQ(read(ends[0], &byte, 1), 1);
+      getrusage(RUSAGE_THREAD, &after);
+      sleeps = after.ru_nvcsw - before.ru_nvcsw;
     });
-    all.go([&] {
-      const std::lock_guard guard(lock);
-      is_held.store(true, std::memory_order_relaxed);
-      const auto end = std::chrono::steady_clock::now() + held_for;
-      while (std::chrono::steady_clock::now() < end) breathe();
-    });
-    meanwhile();
+    all.go([] {});  // somebody waits for the P
     all.wait();
-    EXPECT_TRUE(channel.recv().has_value());
   });
+  writer.join();
+  EXPECT_LT(sleeps, 5);  // hundreds
+  close(ends[0]);
+  close(ends[1]);
 }
 
 TEST(preempt, while_holding_a_lock_that_is_wanted_inside_gort) {
-  with_a_lock_wanted_inside_gort(1, 100ms, [] {});
+  test::with_a_lock_wanted_inside_gort(1, 100ms, [] {});
 }
 
 TEST(preempt, a_stop_of_the_world_while_a_lock_is_wanted_inside_gort) {
-  with_a_lock_wanted_inside_gort(2, 200ms, [] {
+  test::with_a_lock_wanted_inside_gort(2, 200ms, [] {
     gort::sleep(20ms);
     for (int n = 3; n <= 6; ++n) runtime::gomaxprocs(n);
   });
@@ -381,7 +371,7 @@ TEST(preempt, a_stop_of_the_world_while_a_lock_is_wanted_inside_gort) {
 
 TEST(preempt, ten_thousand_that_compute_use_a_bounded_number_of_threads) {
   test::with_procs(1, [] {
-    constexpr int many = base::with_tsan ? 1000 : 10'000;  // TSan has few fibers
+    constexpr int many = base::with_tsan ? 1000 : 10'000;          // TSan has few fibers
     const std::int64_t threads_max = debug::set_max_threads(256);  // half of them in place
     std::atomic<bool> stop{false};
     std::atomic<int> began{0};

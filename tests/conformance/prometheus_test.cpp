@@ -151,6 +151,7 @@ TEST(prometheus_over_http, formats_by_negotiation) {
     EXPECT_THAT(unzipped(packed.body), HasSubstr("\ngo_goroutines "));
     EXPECT_EQ(ask(s, "text/plain", "gzip;q=0").encoding, "");
 
+    EXPECT_THROW(metrics_handler({nullptr}), std::invalid_argument);
     const service plain(metrics_handler({std::make_shared<gort::prometheus::go_collector>()},
                                         {.open_metrics = false, .compression = false}));
     const answer refused = ask(plain, "application/openmetrics-text", "gzip");

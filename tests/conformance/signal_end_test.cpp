@@ -107,6 +107,23 @@ TEST(signal, sigquit_is_a_dump_again_after_stop) {
   EXPECT_EQ(p.status, 2);
 }
 
+TEST(program, DISABLED_closed_too_early) {
+  run([] {
+    const auto c = make_chan<int>(1);
+    signal::notify(c, SIGUSR1);
+    c.close();
+    send_signal(SIGUSR1);
+    gort::sleep(60s);
+  });
+}
+
+// On a thread that nobody has called. Red: an abort.
+TEST(signal, a_channel_that_is_closed_before_stop_ends_the_program) {
+  const test::ended p = test::run_program("closed_too_early");
+  EXPECT_TRUE(p.has("fatal error: os/signal: send on closed channel; ")) << p.head();
+  EXPECT_EQ(p.status, 2);
+}
+
 TEST(program, DISABLED_ends_by_the_second) {
   run([] {
     auto [ctx, stop] = signal::notify_context(background(), SIGTERM);

@@ -26,6 +26,7 @@
 #include "support/run.hpp"
 #include "support/send_signal.hpp"
 #include "support/skip.hpp"
+#include "sync/chan_access.hpp"
 
 namespace gort {
 namespace {
@@ -175,6 +176,7 @@ TEST(signal, odd_numbers_do_nothing) {
   test::with_procs(1, [] {
     const auto c = make_chan<int>(1);
     signal::notify(c, SIGKILL, SIGSTOP, 0, -1, 65, 1000);
+    EXPECT_EQ(detail::chan_access::core(c).handle_count(), 1u) << "kept for nothing";
     signal::stop(c);
     signal::ignore(SIGKILL, 1000);
     try {
@@ -278,6 +280,8 @@ TEST(signal, a_context_outlives_the_temporary_it_is_taken_from) {
     send_signal(SIGUSR1);
     ctx.done().recv();
     EXPECT_NE(ctx.cause(), nullptr);
+    const context child = signal::notify_context(with_timeout(background(), 1h).ctx, SIGUSR1).ctx;
+    EXPECT_FALSE(child.err());
     // A whole one that is moved stops when its last place goes.
     context kept;
     {

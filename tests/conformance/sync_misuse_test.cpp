@@ -1,6 +1,7 @@
 // What is thrown, or ends a goroutine, in the middle: the object stays usable, and those who wait
 // with it are told.
 #include <chrono>
+#include <functional>
 #include <mutex>
 #include <stdexcept>
 #include <string>
@@ -192,6 +193,62 @@ TEST(errgroup, whatever_means_failure_is_one) {
   });
 }
 
+// Throws at the move with that number.
+struct bad_move {
+  int left;
+  explicit bad_move(int moves) : left(moves) {}
+  bad_move(bad_move&& from) : left(from.left - 1) {
+    if (left == 0) throw std::runtime_error("move");
+  }
+  void operator()() const {}
+};
+
+TEST(errgroup, a_function_that_cannot_be_moved_leaves_its_place) {
+  run([] {
+    for (int moves = 1; moves < 8; ++moves) {
+      errgroup group;
+      group.set_limit(1);
+      try {
+        group.go(bad_move(moves));
+      } catch (const std::runtime_error& e) {
+        EXPECT_STREQ(e.what(), "move");
+      }
+      group.wait();
+      EXPECT_TRUE(group.try_go([] {})) << moves;
+      group.wait();
+      try {
+        static_cast<void>(group.try_go(bad_move(moves)));
+      } catch (const std::runtime_error&) {
+      }
+      group.wait();
+      EXPECT_TRUE(group.try_go([] {})) << moves;
+    }
+  });
+}
+
+// What is moved from says so, or is still what it was.
+TEST(moved_from, may_be_used) {
+  run([] {
+    ticker t(1h);
+    const ticker took = std::move(t);
+    EXPECT_EQ(message_of([&] { t.stop(); }), "gort: use of a ticker that was moved from");
+    EXPECT_EQ(message_of([&] { t.reset(1ms); }), "gort: use of a ticker that was moved from");
+    EXPECT_EQ(message_of([&] { static_cast<void>(t.c()); }),
+              "gort: use of a ticker that was moved from");
+
+    int calls = 0;
+    auto f = once_func([&] { ++calls; });
+    const auto f_took = std::move(f);
+    f();
+    f_took();
+    EXPECT_EQ(calls, 1);
+    auto v = once_value([&] { return ++calls; });
+    const auto v_took = std::move(v);
+    EXPECT_EQ(&v(), &v_took());
+    EXPECT_EQ(calls, 2);
+  });
+}
+
 template <class F>
 concept accepted = requires(errgroup& g, F f) {
   g.go(f);
@@ -206,6 +263,61 @@ TEST(errgroup, results_that_would_be_dropped_are_refused) {
   static_assert(!accepted<int (*)()>);
   static_assert(!accepted<failing (*)()>);
   static_assert(!accepted<std::error_condition (*)()>);
+}
+
+// What is called later is looked at when it is handed over: there stands who has made the mistake.
+TEST(nil_functions, are_refused_at_once) {
+  const std::function<void()> empty;
+  void (*const null)() = nullptr;
+  const auto refuses = [&](const std::string& text, auto take) {
+    EXPECT_EQ(message_of([&] { take(empty); }), text);
+    EXPECT_EQ(message_of([&] { take(null); }), text);
+  };
+  refuses("go of nil func value", [](auto f) { run(f); });
+  run([&] {
+    const std::string of_go = "go of nil func value";
+    refuses(of_go, [](auto f) { go(f); });
+    refuses(of_go, [](auto f) { go({.name = "nobody"}, f); });
+    EXPECT_EQ(message_of([] { go(std::function<void(int)>(), 1); }), of_go);
+    wait_group group;
+    refuses(of_go, [&](auto f) { group.go(f); });
+    group.wait();  // nothing was counted
+    errgroup limited;
+    limited.set_limit(1);
+    refuses(of_go, [&](auto f) { limited.go(f); });
+    refuses(of_go, [&](auto f) { static_cast<void>(limited.try_go(f)); });
+    EXPECT_TRUE(limited.try_go([] {})) << "a place was taken";
+    limited.wait();
+    refuses("time: AfterFunc of a nil function",
+            [](auto f) { static_cast<void>(after_func(0ms, f)); });
+    refuses("context: AfterFunc of a nil function",
+            [](auto f) { after_func(with_timeout(background(), 0ms).ctx, f); });
+    refuses("sync: OnceFunc of a nil function", [](auto f) { once_func(f); });
+    EXPECT_EQ(message_of([] { once_value(std::function<int()>()); }),
+              "sync: OnceValue of a nil function");
+    sync_pool<int> pool(nullptr);
+    EXPECT_EQ(pool.get(), nullptr) << "as Go's without New";
+  });
+}
+
+TEST(semaphore, releasing_more_than_is_held_changes_nothing) {
+  with_procs(2, [] {
+    semaphore units(2);
+    units.acquire(2);
+    wait_group woken;
+    woken.go([&] { units.acquire(); });
+    while (units.try_acquire(0)) runtime::gosched();  // until it stands in line
+    EXPECT_EQ(message_of([&] { units.release(3); }), "semaphore: released more than held");
+    EXPECT_EQ(message_of([&] { units.release(-1); }), "semaphore: negative weight");
+    EXPECT_EQ(message_of([&] { units.acquire(3); }),
+              "semaphore: acquire of more than its size would block for ever");
+    units.release(2);
+    woken.wait();  // hangs if it got nothing
+    EXPECT_FALSE(units.try_acquire(2));
+    units.release();
+    EXPECT_EQ(message_of([&] { units.release(); }), "semaphore: released more than held");
+    EXPECT_TRUE(units.try_acquire(2));
+  });
 }
 
 }  // namespace

@@ -289,5 +289,43 @@ TEST(durations, what_is_no_number_has_passed) {
   });
 }
 
+// Units whose products with a count of nanoseconds overflow, though the time is an ordinary one.
+template <class Clock, class Period>
+void expect_point_is_kept() {
+  using ticks = std::chrono::duration<std::int64_t, Period>;
+  const auto now = std::chrono::time_point_cast<ticks>(Clock::now());
+  const auto c = make_chan<int>();
+  EXPECT_FALSE(c.recv_until(now + std::chrono::ceil<ticks>(5ms)).ready);
+  EXPECT_FALSE(c.recv_until(now - std::chrono::ceil<ticks>(1h)).ready);
+  const auto far = std::chrono::duration_cast<ticks>(std::chrono::hours(24 * 365 * 100));
+  go([c, when = now + far] { EXPECT_TRUE(c.recv_until(when).ready); });
+  gort::sleep(1ms);
+  EXPECT_TRUE(c.send_for(1, 1h));
+}
+
+TEST(durations, of_odd_units) {
+  run([] {
+    expect_point_is_kept<std::chrono::system_clock, std::ratio<1, 60>>();
+    expect_point_is_kept<std::chrono::system_clock, std::ratio<1, 90'000>>();
+    expect_point_is_kept<clock, std::ratio<3, 7>>();
+    expect_point_is_kept<clock, std::ratio<1, 90'000>>();
+    const auto c = make_chan<int>();
+    using frames = std::chrono::duration<std::int64_t, std::ratio<1, 60>>;
+    constexpr frames years(200'000'000'000);  // 105
+    go([=] { EXPECT_TRUE(c.recv_for(years).ready); });
+    gort::sleep(1ms);
+    EXPECT_TRUE(c.send_for(1, 1h));
+  });
+}
+
+TEST(ticker, an_interval_that_is_no_number_is_refused) {
+  run([] {
+    constexpr std::chrono::duration<double> none(std::numeric_limits<double>::quiet_NaN());
+    EXPECT_THROW(ticker{none}, runtime_error);
+    const ticker t(1h);
+    EXPECT_THROW(t.reset(none), runtime_error);
+  });
+}
+
 }  // namespace
 }  // namespace gort

@@ -30,6 +30,7 @@
 #include <gort/wait_group.hpp>
 
 #include "support/go_tool_trace.hpp"
+#include "support/lock_inside.hpp"
 #include "support/metrics_support.hpp"
 #include "support/parked.hpp"
 #include "support/run.hpp"
@@ -43,7 +44,7 @@ using test::wait_reason;
 // The numbers of Go's format.
 constexpr std::uint64_t procs_change = 9, go_start = 16, go_stop = 19, go_block = 20,
                         go_unblock = 21, syscall_begin = 22, syscall_end_blocked = 24,
-                        go_status = 25, stw_begin = 26, go_status_stack = 48;
+                        go_status = 25, stw_begin = 26, user_log = 44, go_status_stack = 48;
 constexpr std::uint64_t runnable = 1, in_call = 3, waiting = 4;
 
 trace::sink into(std::string& file) {
@@ -179,7 +180,7 @@ TEST(trace_states, every_kind_of_wait_has_its_reason_and_its_stack) {
   });
   test::go_trace_summary seen;
   test::expect_valid_trace(file, &seen);
-  EXPECT_EQ(how.repairs, 0u);
+  EXPECT_EQ(how.repairs, 0u) << how.first_repair;
   EXPECT_TRUE(blocks(seen, "chan send", "waits_to_send"));
   EXPECT_TRUE(blocks(seen, "chan receive", "waits_to_receive"));
   EXPECT_TRUE(blocks(seen, "select", "waits_in_select"));
@@ -250,7 +251,7 @@ TEST(trace_states, changes_of_gomaxprocs) {
   });
   test::go_trace_summary seen;
   test::expect_valid_trace(file, &seen);
-  EXPECT_EQ(how.repairs, 0u);
+  EXPECT_EQ(how.repairs, 0u) << how.first_repair;
   std::vector<std::uint64_t> counts;
   for (const test::trace_line& e : seen.events) {
     if (e.type == procs_change && (counts.empty() || counts.back() != e.arguments[0]))
@@ -285,7 +286,7 @@ TEST(trace_states, one_that_is_locked_starts_on_its_thread_only) {
   });
   test::go_trace_summary seen;
   test::expect_valid_trace(file, &seen);
-  EXPECT_EQ(how.repairs, 0u);
+  EXPECT_EQ(how.repairs, 0u) << how.first_repair;
   std::set<std::uint64_t> locked;
   std::map<std::uint64_t, std::vector<std::uint64_t>> threads;  // where it started after a wait
   for (const test::trace_line& e : seen.events) {
@@ -306,6 +307,7 @@ TEST(trace_states, begun_while_goroutines_are_in_every_state) {
   std::string file;
   trace::counts how;
   test::with_procs(2, [&] {
+    const std::int64_t others = runtime::num_goroutine();
     wait_group all;
     auto go_on = make_chan<int>();
     int call[2];
@@ -338,13 +340,14 @@ TEST(trace_states, begun_while_goroutines_are_in_every_state) {
     ASSERT_EQ(write(call[1], "xx", 2), 2);
     go_on.close();
     all.wait();
+    while (runtime::num_goroutine() > others) gort::sleep(1ms);  // who was in a call ends it last
     close(call[0]);
     close(call[1]);
     how = trace::stop();
   });
   test::go_trace_summary seen;
   test::expect_valid_trace(file, &seen);
-  EXPECT_EQ(how.repairs, 0u);
+  EXPECT_EQ(how.repairs, 0u) << how.first_repair;
   std::map<std::uint64_t, std::set<std::uint64_t>> with_status;
   bool with_stack = false;
   for (const test::trace_line& e : seen.events) {
@@ -363,6 +366,30 @@ TEST(trace_states, begun_while_goroutines_are_in_every_state) {
   EXPECT_GE(unblocked, 2u);
   EXPECT_GE(seen.of(syscall_end_blocked), 2u);
   EXPECT_GE(seen.with_text(go_stop, "preempted"), 1u);
+}
+
+// It goes on without a P, and does what the others do.
+TEST(trace_states, one_that_is_let_go_because_it_holds_what_others_need) {
+  std::string file;
+  trace::counts how;
+  auto done = make_chan<unit>();
+  test::with_a_lock_wanted_inside_gort(
+      1, 100ms,
+      [&] {
+        trace::start(into(file));
+        done.recv();
+        how = trace::stop();
+      },
+      [&] {
+        trace::log(background(), "stray", "goes on");
+        gort::sleep(1ms);
+        done.close();
+      });
+  EXPECT_EQ(how.repairs, 0u) << how.first_repair;
+  EXPECT_EQ(how.lost_events, 0u);
+  test::go_trace_summary seen;
+  test::expect_valid_trace(file, &seen);
+  EXPECT_EQ(seen.with_text(user_log, "goes on"), 1u);
 }
 
 }  // namespace

@@ -98,7 +98,7 @@ TEST(trace, shows_what_goroutines_do) {
   test::go_trace_summary seen;
   test::expect_valid_trace(file, &seen);
   EXPECT_EQ(how.lost_events, 0u);
-  EXPECT_EQ(how.repairs, 0u);
+  EXPECT_EQ(how.repairs, 0u) << how.first_repair;
   EXPECT_EQ(how.bytes, file.size());
   EXPECT_GE(seen.of(go_create), 3u);
   EXPECT_GE(seen.of(go_destroy), 3u);
@@ -151,7 +151,7 @@ TEST(trace, tasks_regions_and_logs) {
   });
   test::go_trace_summary seen;
   test::expect_valid_trace(file, &seen);
-  EXPECT_EQ(how.repairs, 0u);
+  EXPECT_EQ(how.repairs, 0u) << how.first_repair;
   EXPECT_EQ(formatted, 1);
   EXPECT_EQ(seen.of(task_begin), 2u);
   EXPECT_EQ(seen.of(task_end), 2u);
@@ -287,12 +287,12 @@ TEST(trace, its_reader_is_the_runtimes_own) {
   std::string file;
   trace::counts how;
   test::with_procs(1, [&] {
-    const std::int64_t before = runtime::num_goroutine();
+    while (runtime::num_goroutine() != 1) gort::sleep(1ms);  // of tests before: they end
     trace::flight_recorder recorder;
     recorder.start();
     trace::start(into(file));
     for (int i = 0; i < 3; ++i) {
-      EXPECT_EQ(runtime::num_goroutine(), before);
+      EXPECT_EQ(runtime::num_goroutine(), 1);
       std::vector<char> dump(1 << 20);
       dump.resize(runtime::stack(dump, true));
       EXPECT_EQ(std::string_view(dump.data(), dump.size()).find("trace reader"),
@@ -302,7 +302,7 @@ TEST(trace, its_reader_is_the_runtimes_own) {
     how = trace::stop();
     recorder.stop();
   });
-  EXPECT_EQ(how.repairs, 0u);
+  EXPECT_EQ(how.repairs, 0u) << how.first_repair;
   EXPECT_EQ(how.lost_events, 0u);
   test::expect_valid_trace(file, nullptr);
 }

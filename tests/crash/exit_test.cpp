@@ -25,7 +25,6 @@
 #include <gort/sync.hpp>
 #include <gort/time.hpp>
 
-#include "base/sanitizer.hpp"
 #include "support/program.hpp"
 
 namespace gort {
@@ -46,11 +45,7 @@ detail::atomic<long> counted;
 
 // Never enters gort.
 [[noreturn, gnu::noinline]] void counts_for_ever() {
-  for (;;) {
-    counted.fetch_add_relaxed(1);
-    // There signals are put off until the thread calls into the C library.
-    if constexpr (base::with_tsan) std::this_thread::sleep_for(1us);
-  }
+  for (;;) counted.fetch_add_relaxed(1);
 }
 
 // Its destructor looks whether anything counts on.
@@ -133,6 +128,34 @@ TEST(program, DISABLED_computing_when_a_plain_thread_exits) {
   }).join();
 }
 
+// The C library has called it, and may hold a lock for all that anybody knows: after half a second
+// it is kept there.
+[[noreturn]] void counts_in_a_call_back() {
+  std::array<int, 2> some{};
+  std::qsort(some.data(), some.size(), sizeof(int),
+             [](const void*, const void*) -> int { counts_for_ever(); });
+  std::abort();
+}
+
+TEST(program, DISABLED_in_a_call_back_when_run_returns) {
+  run([] {
+    go(counts_in_a_call_back);
+    until_they_count();
+  });
+  const observer local{true};
+}
+
+TEST(program, DISABLED_the_world_is_stopped_once_more_after_run) {
+  observer local;
+  run([&] {
+    observe_statics_made_later();
+    go(counts_in_a_call_back);
+    until_they_count();
+    local.on = true;
+  });
+  runtime::gomaxprocs(3);
+}
+
 TEST(program, DISABLED_exit_beside_other_stops) {
   run([] {
     for (int i = 0; i < 2; ++i) {
@@ -175,7 +198,8 @@ TEST(program, DISABLED_computing_when_a_destructor_waits) {
 TEST(exit, nothing_computes_while_destructors_run) {
   for (const char* name :
        {"computing_when_run_returns", "computing_inside_blocking_when_run_returns",
-        "computing_without_run", "computing_when_a_destructor_waits"}) {
+        "computing_without_run", "computing_when_a_destructor_waits",
+        "in_a_call_back_when_run_returns", "the_world_is_stopped_once_more_after_run"}) {
     const ended p = run_program(name);
     EXPECT_EQ(p.status, 0) << name << p.head();
   }

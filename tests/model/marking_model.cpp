@@ -307,7 +307,8 @@ TEST(fault, a_span_announced_before_it_says_when_it_was_made_is_found) {
 }
 
 // The collector leaves what is grey to helpers (who allocates, or a P in its spare time), each of
-// which scans one object and gives back what that has led to [grey-1].
+// which takes one object after the other as long as there are any, scans them, and gives back what
+// they have led to [grey-1].
 struct helped_world : world_of_two {
   helped_world() { used = 3; }
 
@@ -317,22 +318,37 @@ struct helped_world : world_of_two {
     gate.with_lock([this](bool) { heap.grey.insert(heap.grey.end(), own.begin(), own.end()); });
     own.clear();
   }
-  void help() {
+  std::uintptr_t take_shared_locked() {
+    if (heap.grey.empty()) return 0;
+    const std::uintptr_t taken = heap.grey.back();
+    heap.grey.pop_back();
+    return taken;
+  }
+  void help(int takes = 1) {
     std::uintptr_t taken = 0;
     gate.with_lock([&](bool on) {
-      if (!on || heap.grey.empty()) return;
-      taken = heap.grey.back();
-      heap.grey.pop_back();
+      if (on) taken = take_shared_locked();
+      if (taken == 0) return;
       if (with == fault::helpers_are_not_counted_apart)
         busy.store_relaxed(1);
       else if (with != fault::helper_is_not_counted)
         busy.store_relaxed(busy.load_relaxed() + 1);
     });
     if (taken == 0) return;
-    const std::uintptr_t found = heap.fields[taken].load_relaxed();
-    const bool was_white = heap.mark(found);
+    std::vector<std::uintptr_t> found;
+    for (;;) {
+      const std::uintptr_t in_it = heap.fields[taken].load_relaxed();
+      if (heap.mark(in_it)) found.push_back(in_it);
+      if (--takes == 0) break;
+      // It is counted, so the marking is not over.
+      gate.with_lock([&](bool) { taken = take_shared_locked(); });
+      if (taken == 0) break;
+    }
     const auto give = [&] {
-      if (was_white) gate.with_lock([&](bool) { heap.push_locked(found); });
+      if (found.empty()) return;
+      gate.with_lock([&](bool) {
+        for (const std::uintptr_t each : found) heap.push_locked(each);
+      });
     };
     if (with != fault::helper_gives_last) give();
     gate.with_lock([this](bool) {
@@ -394,6 +410,23 @@ scenario helped_by_two(fault with) {
                    }}};
 }
 
+// One that takes both: what the first has led to it has itself meanwhile.
+scenario helped_twice(fault with) {
+  auto w = std::make_shared<helped_world>();
+  w->with = with;
+  w->heap.fields[2].store_relaxed(3);
+  for (std::uintptr_t object = 1; object <= 2; ++object) {
+    w->heap.marks[object].store_relaxed(1);
+    w->heap.grey.push_back(object);
+  }
+  w->gate.begin();
+  return scenario{{[w] { w->help(2); },
+                   [w] {
+                     w->finish_with_helper();
+                     w->expect_marked(3, "what a helper has found first is lost");
+                   }}};
+}
+
 TEST(marking, what_a_helper_has_is_waited_for) {
   all_of([] { return helped(fault::none); });
 }
@@ -405,11 +438,15 @@ TEST(marking, what_each_of_two_helpers_has_is_waited_for) {
   EXPECT_TRUE(o.complete || o.executions >= bounds.executions_max) << o.executions;
   std::printf("%ld executions%s\n", o.executions, o.complete ? "" : ", not all");
 }
+TEST(marking, what_a_helper_has_while_it_takes_more_is_waited_for) {
+  all_of([] { return helped_twice(fault::none); });
+}
 TEST(fault, two_helpers_that_count_as_one_are_found) {
   EXPECT_TRUE(explore([] { return helped_by_two(fault::helpers_are_not_counted_apart); }).failed);
 }
 TEST(fault, a_helper_that_does_not_count_is_found) {
   EXPECT_TRUE(explore([] { return helped(fault::helper_is_not_counted); }).failed);
+  EXPECT_TRUE(explore([] { return helped_twice(fault::helper_is_not_counted); }).failed);
 }
 TEST(fault, a_helper_that_gives_back_too_late_is_found) {
   EXPECT_TRUE(explore([] { return helped(fault::helper_gives_last); }).failed);

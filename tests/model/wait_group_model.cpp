@@ -1,5 +1,5 @@
-// The wait group, with its real slow paths: one done() too many beside a user of it, and destroyed
-// by who has waited while the last done() is still on its way out.
+// The wait group, with its real slow paths: one done() too many, and an add() of too much, beside
+// user of it, and destroyed by who has waited while the last done() is still on its way out.
 #include <memory>
 
 #include <gtest/gtest.h>
@@ -82,6 +82,38 @@ TEST(wait_group, misuse_beside_work) {
       s->group.wait();  // nothing is left to wait for
       s->group.add(1);
       s->group.done();
+    };
+    return made;
+  }));
+}
+
+// Neither is anything when it would be too much: others count on, and no count is lost.
+TEST(wait_group, too_much_beside_work) {
+  expect_right(explore([] {
+    constexpr std::int32_t most = 0x7fffffff;
+    detail::reset_threads();
+    auto s = std::make_shared<shared>();
+    s->group.add(most - 1);
+    scenario made;
+    for (int i = 0; i < 2; ++i) {
+      made.threads.push_back([s] {
+        bool thrown = false;
+        try {
+          s->group.add(2);
+        } catch (const runtime_error&) {
+          thrown = true;
+        }
+        check(thrown, "counts beyond its bound");
+      });
+    }
+    made.threads.push_back([s] {
+      s->group.add(1);
+      s->group.done();
+    });
+    made.at_end = [s] {
+      s->group.add(1);  // throws if anything was counted that should not be
+      s->group.add(-most);
+      s->group.wait();
     };
     return made;
   }));

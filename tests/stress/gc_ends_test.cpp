@@ -127,13 +127,18 @@ TEST(gc_ends, finalizers_set_while_marking_run_in_order) {
     auto head = gc::make<chained>();
     head->next = tail;
     gort::sleep(std::chrono::microseconds(random() % 3000));
-    runtime::set_finalizer(tail, [ran](const gc::ptr<chained>&) {
-      if (!ran->load_acquire()) wrong("a finalizer has run before that of who reaches it");
-    });
+    const auto end_tail = [&] {
+      runtime::set_finalizer(tail, [ran](const gc::ptr<chained>&) {
+        if (!ran->load_acquire()) wrong("a finalizer has run before that of who reaches it");
+      });
+    };
+    const bool tail_first = random() % 2 == 0;
+    if (tail_first) end_tail();
     runtime::set_finalizer(head, [ran](const gc::ptr<chained>& self) {
       if (!self->next) wrong("a finalizer has lost what its object reaches");
       ran->store_release(true);
     });
+    if (!tail_first) end_tail();
   });
 }
 

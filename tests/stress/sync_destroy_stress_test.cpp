@@ -8,6 +8,9 @@
 
 #include <gtest/gtest.h>
 
+#include <gort/detail/atomic.hpp>
+#include <gort/errgroup.hpp>
+#include <gort/runtime.hpp>
 #include <gort/sync.hpp>
 #include <gort/time.hpp>
 
@@ -78,14 +81,77 @@ TEST_P(sync_destroy_stress, rw_mutex) {
   });
 }
 
-TEST_P(sync_destroy_stress, wait_group) {
-  test::with_procs(GetParam(), [] {
+// Rounds of: a group that four goroutines are in, and that who has waited for them frees.
+template <class Group, class... A>
+void rounds_of_waiting(int procs, A... a) {
+  test::with_procs(procs, [&] {
     const auto end = clock::now() + std::chrono::duration<double>(test::stress_seconds());
     while (clock::now() < end) {
-      auto all = std::make_unique<wait_group>();
+      auto all = std::make_unique<Group>(a...);
       for (int i = 0; i < 4; ++i) all->go([] {});
       all->wait();
     }
+  });
+}
+
+TEST_P(sync_destroy_stress, wait_group) { rounds_of_waiting<wait_group>(GetParam()); }
+TEST_P(sync_destroy_stress, errgroup) { rounds_of_waiting<errgroup>(GetParam(), background()); }
+
+TEST_P(sync_destroy_stress, semaphore) {
+  struct guarded_by_units {
+    explicit guarded_by_units(int n) : users(n) {}
+    semaphore s{1};
+    int users;  // by who has the unit
+  };
+  rounds<guarded_by_units>(GetParam(), [](guarded_by_units& o) {
+    o.s.acquire();
+    const bool last = --o.users == 0;
+    o.s.release();
+    return last;
+  });
+}
+
+TEST_P(sync_destroy_stress, cond) {
+  struct gathering {
+    explicit gathering(int n) : away(n), inside(n) {}
+    mutex m;
+    cond all_here;
+    int away, inside;  // guarded by m
+  };
+  rounds<gathering>(GetParam(), [](gathering& o) {
+    o.m.lock();
+    if (--o.away == 0) o.all_here.broadcast();
+    o.all_here.wait(o.m, [&] { return o.away == 0; });
+    const bool last = --o.inside == 0;
+    o.m.unlock();
+    return last;
+  });
+}
+
+template <class Object>
+struct counted {
+  explicit counted(int n) : users(n) {}
+  bool leave() { return users.fetch_sub_acq_rel(1) == 1; }  // pairs with itself
+  Object of;
+  detail::atomic<int> users;
+};
+
+TEST_P(sync_destroy_stress, single_flight) {
+  using calls = counted<single_flight<int, int>>;
+  rounds<calls>(GetParam(), [](calls& o) {
+    (void)o.of.call(1, [] {
+      runtime::gosched();
+      return 1;
+    });
+    return o.leave();
+  });
+}
+
+TEST_P(sync_destroy_stress, sync_pool) {
+  using pool = counted<sync_pool<int>>;
+  rounds<pool>(GetParam(), [](pool& o) {
+    o.of.put(o.of.get());
+    return o.leave();
   });
 }
 

@@ -148,9 +148,9 @@ void expect_good(const std::string& file, const trace::counts& how, const std::s
   test::go_trace_summary seen;
   const std::string wrong = test::go_trace_reader::error_of(file, &seen);
   EXPECT_EQ(wrong, "") << what;
-  EXPECT_GT(seen.events.size(), 50u) << what;
+  EXPECT_FALSE(seen.events.empty()) << what;  // where there is no CPU, not much happens
   if (how.lost_events == 0) {
-    EXPECT_EQ(how.repairs, 0u) << what;
+    EXPECT_EQ(how.repairs, 0u) << what << ": " << how.first_repair;
   }
 }
 
@@ -217,6 +217,24 @@ TEST(trace_stress, recorder_at_1) { record_at(1); }
 TEST(trace_stress, recorder_at_2) { record_at(2); }
 TEST(trace_stress, recorder_at_4) { record_at(4); }
 TEST(trace_stress, recorder_at_8) { record_at(8); }
+
+// Many first snapshots, of some milliseconds: each is taken while threads without a P go on.
+TEST(trace_stress, recorder_anew) {
+  test::with_procs(4, [&] {
+    const load under;
+    const rounds some;
+    for (int i = 0; some.goes_on(i); ++i) {
+      trace::flight_recorder recorder({.min_age = 50ms, .max_bytes = 4 << 20});
+      recorder.start();
+      gort::sleep(std::chrono::milliseconds(1 + i % 5));
+      recorder.write_to([](std::string_view) {});
+      recorder.stop();
+      const trace::counts how = recorder.last();
+      if (how.lost_events != 0) continue;
+      ASSERT_EQ(how.repairs, 0u) << "snapshot " << i << ": " << how.first_repair;
+    }
+  });
+}
 
 }  // namespace
 }  // namespace gort

@@ -17,10 +17,6 @@
 
 namespace gort::test {
 
-/// The sanitizers' builds have line tables alone, so nothing is known of inlined calls, and
-/// libbacktrace finds no lines of templates' and inline functions' code there.
-inline constexpr bool has_all_lines = !base::with_asan && !base::with_tsan;
-
 struct read_line {
   std::string function;
   std::string system_name;

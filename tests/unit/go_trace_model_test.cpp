@@ -3,9 +3,7 @@
 
 #include <gort/detail/wait_reason.hpp>
 
-#include "report/go_trace/model.hpp"
-#include "report/go_trace/order.hpp"
-#include "support/go_tool_trace.hpp"
+#include "support/go_trace_run.hpp"
 
 namespace gort {
 namespace {
@@ -14,65 +12,13 @@ using detail::wait_reason;
 using record::trace_kind;
 using report::stack_key;
 using report::trace_event;
-using report::trace_model;
-using state = trace_model::state;
+using state = report::trace_model::state;
+using run = test::model_run;
 
 // The numbers of Go's format.
 constexpr std::uint64_t go_create = 14, go_create_syscall = 15, go_start = 16, go_stop = 19,
                         go_block = 20, go_unblock = 21, syscall_begin = 22, syscall_end = 23,
                         end_blocked = 24, stw_begin = 26, user_log = 44;
-
-struct run {
-  std::string file;
-  report::trace_file out{[this](std::string_view b) { file += b; },
-                         [](stack_key key, std::vector<report::trace_frame>& to) {
-                           const auto n = static_cast<std::uint64_t>(key) & 0xffff;
-                           to.push_back({n, "leaf" + std::to_string(n), "a.cpp", n});
-                           to.push_back({1000, "root", "a.cpp", 1});
-                         }};
-  trace_model model{out};
-  report::trace_order order;
-  std::int64_t now_ns = 1000;
-
-  // P 0 on thread 11 with goroutine 1 running, P 1 idle, goroutine 2 waits.
-  run() {
-    model.set_proc_count(2);
-    model.add_proc(0, true, 11);
-    model.add_proc(1, false, 0);
-    model.add_goroutine(1, state::running, 11, stack_key::none);
-    model.add_goroutine(2, state::waiting, 0, stack_key{7});
-    model.start(now_ns, now_ns);
-  }
-  trace_event make(std::uint64_t thread, trace_kind kind, std::uint64_t id, std::uint64_t word = 0,
-                   std::uint8_t detail = 0, std::string text = {}) {
-    trace_event e;
-    e.at_ns = now_ns += 10;
-    e.thread = thread;
-    e.kind = kind;
-    e.id = id;
-    e.words[0] = word;
-    e.detail = detail;
-    e.text = std::move(text);
-    return e;
-  }
-  // As if it came in this order.
-  template <class... A>
-  void happens(A... a) {
-    EXPECT_TRUE(model.apply(make(a...), false));
-  }
-  void gets(std::uint64_t thread, std::uint64_t p) {
-    happens(thread, trace_kind::p_gets, p, thread);
-  }
-  void loses(std::uint64_t thread, std::uint64_t p) {
-    happens(thread, trace_kind::p_loses, p, thread);
-  }
-  test::go_trace_summary read() {
-    model.end();
-    test::go_trace_summary seen;
-    test::expect_valid_trace(file, &seen);
-    return seen;
-  }
-};
 
 constexpr auto reason(wait_reason why) { return static_cast<std::uint8_t>(why); }
 
@@ -99,6 +45,15 @@ TEST(go_trace_model, goroutines_block_and_are_woken) {
   EXPECT_EQ(seen.with_text(go_block, "network"), 1u);
   EXPECT_EQ(seen.with_text(go_stop, "runtime.Gosched"), 1u);
   EXPECT_EQ(seen.of(go_unblock), 2u);
+}
+
+TEST(go_trace_model, as_many_batches_as_it_takes) {  // of one thread and one generation
+  run r;
+  for (int i = 0; i < 40'000; ++i, r.now_ns += i) {
+    r.happens(11u, trace_kind::stop, 1u, 6u);
+    r.happens(11u, trace_kind::start, 1u);
+  }
+  EXPECT_EQ(r.read().of(go_start), 40'000u);
 }
 
 TEST(go_trace_model, calls_with_and_without_their_p) {
@@ -188,6 +143,30 @@ TEST(go_trace_model, generations_go_on_where_the_last_has_ended) {
   EXPECT_EQ(seen.with_text(go_block, "sync"), 1u);
 }
 
+// Parked in place, and let go without a P [hand-6].
+TEST(go_trace_model, one_that_strays_has_had_a_processor_for_a_moment) {
+  run r;
+  r.happens(11u, trace_kind::stop, 1u, 3u,
+            static_cast<std::uint8_t>(record::stop_reason::preempted));
+  r.loses(11, 0);
+  EXPECT_FALSE(r.model.apply(r.make(0, trace_kind::strays, 2, 11), false));  // it waits
+  r.happens(0u, trace_kind::strays, 1u, 11u);
+  r.model.next_generation(r.now_ns);
+  trace_event begins = r.make(11, trace_kind::region_begin, 8, 2, 0, "r");
+  begins.has_p = false;
+  EXPECT_TRUE(r.model.apply(begins, false));
+  trace_event blocks = r.make(11, trace_kind::block, 1, 2, reason(wait_reason::sleep));
+  blocks.has_p = false;
+  EXPECT_TRUE(r.model.apply(blocks, false));
+  r.happens(0u, trace_kind::unblock, 1u);
+  r.gets(12, 0);
+  r.happens(12u, trace_kind::start, 1u);
+  const auto seen = r.read();
+  EXPECT_EQ(r.model.repairs(), 0u);
+  EXPECT_EQ(seen.with_text(go_block, "sleep"), 1u);
+  EXPECT_EQ(seen.of(go_start), 4u);  // also for what it does at gort, each
+}
+
 TEST(go_trace_model, events_wait_for_those_of_other_threads) {
   run r;
   EXPECT_FALSE(r.model.apply(r.make(12, trace_kind::start, 2), false));
@@ -232,16 +211,17 @@ TEST(go_trace_model, what_is_lost_is_repaired_and_counted) {
           trace_kind::world_stop,   trace_kind::task_begin, trace_kind::task_end,
           trace_kind::region_begin, trace_kind::region_end, trace_kind::log,
           trace_kind::p_gets,       trace_kind::p_loses,    trace_kind::lost,
-          trace_kind::world_start};
+          trace_kind::world_start,  trace_kind::strays};
       const trace_kind kind = kinds[roll(std::size(kinds))];
       const bool of_p = kind == trace_kind::p_gets || kind == trace_kind::p_loses;
-      if (thread == 0 && kind != trace_kind::create && kind != trace_kind::unblock && !of_p)
+      const bool of_other = of_p || kind == trace_kind::strays;
+      if (thread == 0 && kind != trace_kind::create && kind != trace_kind::unblock && !of_other)
         continue;
       if (kind == trace_kind::create) g = ++last_g;
       if (!of_p && ended.contains(g)) continue;
       if (kind == trace_kind::end) ended.insert(g);
       if (kind == trace_kind::task_begin) g = 1000 + i;
-      trace_event e = r.make(thread, kind, of_p ? roll(3) : g, of_p ? 11 + roll(4) : 0);
+      trace_event e = r.make(thread, kind, of_p ? roll(3) : g, of_other ? 11 + roll(4) : 0);
       e.has_p = roll(3) != 0;
       if (kind == trace_kind::region_begin || kind == trace_kind::region_end) e.text = "r";
       r.order.add(thread == 0 ? 0 : thread - 10, std::move(e));
@@ -272,119 +252,6 @@ TEST(go_trace_model, the_tests_reader_refuses) {
   }
   EXPECT_GT(refused, (r.file.size() - 16) / 3);  // the others are times, names, lines
   EXPECT_NE(test::go_trace_reader::error_of(r.file.substr(0, r.file.size() - 3)), "");
-}
-
-// --- the managed heap
-
-constexpr std::uint64_t gc_active = 28, gc_begin = 29, gc_end = 30, sweep_begin = 32,
-                        sweep_end = 33, assist_begin = 35, assist_end = 36, heap_alloc = 37,
-                        heap_goal = 38, go_destroy = 17;
-
-struct gc_run : run {
-  static constexpr std::uint64_t thread = 50, goroutine = 900;
-
-  // As the collector tells it: outside all lanes of Ms, with its thread.
-  void collector(trace_kind kind, std::uint64_t a = 0, std::uint64_t b = 0) {
-    trace_event e = make(report::outside_thread, kind, goroutine, thread);
-    e.words[1] = a;
-    e.words[2] = b;
-    EXPECT_TRUE(model.apply(e, false));
-  }
-  void heap(trace_kind kind, std::uint64_t bytes) {
-    EXPECT_TRUE(model.apply(make(report::outside_thread, kind, bytes, thread), false));
-  }
-};
-
-TEST(go_trace_model, a_collection_has_a_goroutine_and_a_p_of_its_own) {
-  gc_run r;
-  for (std::uint64_t cycle = 1; cycle <= 2; ++cycle) {
-    r.collector(trace_kind::gc_begin, 77);
-    r.heap(trace_kind::heap_goal, 4000);
-    r.heap(trace_kind::heap_alloc, 3000);
-    r.happens(11u, trace_kind::heap_alloc, 3500u);
-    r.happens(11u, trace_kind::assist_begin, 1u, 5u);
-    r.happens(11u, trace_kind::assist_end, 1u);
-    r.collector(trace_kind::gc_end);
-    r.collector(trace_kind::sweep_begin);
-    r.collector(trace_kind::sweep_end, 8192, 1000 * cycle);
-    r.collector(trace_kind::gc_rest);
-  }
-  const auto seen = r.read();
-  EXPECT_EQ(r.model.repairs(), 0u);
-  for (const std::uint64_t type : {gc_begin, gc_end, sweep_begin, sweep_end, assist_begin,
-                                   assist_end, heap_goal, go_create, go_destroy})
-    EXPECT_EQ(seen.of(type), 2u) << type;
-  EXPECT_EQ(seen.of(heap_alloc), 4u);
-  std::uint64_t freed = 0, sequence = 0;
-  for (const auto& e : seen.events) {
-    if (e.type == sweep_end) freed += e.arguments[1];
-    if (e.type == gc_begin || e.type == gc_end) {
-      EXPECT_EQ(e.arguments[0], ++sequence);
-      EXPECT_EQ(e.g, gc_run::goroutine);
-      EXPECT_EQ(e.thread, gc_run::thread);
-    }
-    if (e.type == assist_begin) {
-      EXPECT_EQ(e.g, 1u);
-    }
-  }
-  EXPECT_EQ(freed, 3000u);
-}
-
-TEST(go_trace_model, a_collection_goes_on_in_the_next_generation) {
-  gc_run r;
-  r.collector(trace_kind::gc_begin, 77);
-  r.model.next_generation(r.now_ns += 10);
-  r.heap(trace_kind::heap_alloc, 3000);
-  r.collector(trace_kind::gc_end);
-  r.collector(trace_kind::sweep_begin);
-  r.model.next_generation(r.now_ns += 10);
-  r.collector(trace_kind::sweep_end, 8192, 0);
-  r.collector(trace_kind::gc_rest);
-  r.model.next_generation(r.now_ns += 10);
-  r.collector(trace_kind::gc_begin, 77);
-  const auto seen = r.read();
-  EXPECT_EQ(seen.generations, 4u);
-  EXPECT_EQ(seen.of(gc_active), 1u);
-  EXPECT_EQ(seen.of(gc_begin), 2u);
-  EXPECT_EQ(r.model.repairs(), 0u);
-}
-
-TEST(go_trace_model, what_began_before_the_trace_or_is_lost_is_left_out) {
-  gc_run r;
-  r.heap(trace_kind::heap_alloc, 3000);
-  r.collector(trace_kind::gc_end);
-  r.collector(trace_kind::sweep_begin);
-  r.collector(trace_kind::sweep_end, 1, 1);
-  r.collector(trace_kind::gc_rest);
-  r.happens(11u, trace_kind::assist_end, 1u);
-  r.collector(trace_kind::gc_begin, 77);             // whose end is lost
-  r.happens(11u, trace_kind::assist_begin, 1u, 5u);  // likewise
-  r.happens(11u, trace_kind::assist_begin, 1u, 5u);
-  r.collector(trace_kind::gc_begin, 77);
-  r.collector(trace_kind::gc_end);
-  r.collector(trace_kind::sweep_begin);
-  r.collector(trace_kind::gc_begin, 77);
-  r.happens(11u, trace_kind::end, 1u);
-  const auto seen = r.read();
-  EXPECT_EQ(seen.of(gc_begin), 3u);
-  EXPECT_EQ(seen.of(gc_end), 2u);
-  EXPECT_EQ(seen.of(sweep_end), 1u);
-  EXPECT_EQ(seen.of(heap_alloc), 0u);
-  EXPECT_EQ(seen.of(assist_begin), 2u);
-  EXPECT_EQ(seen.of(assist_end), 2u);
-}
-
-// Who allocates without a P, or before its P is known, has no line in the tool's picture.
-TEST(go_trace_model, the_heap_s_size_needs_a_p) {
-  gc_run r;
-  EXPECT_FALSE(r.model.apply(r.make(12, trace_kind::heap_alloc, 5), false));
-  r.gets(12, 1);
-  r.happens(12u, trace_kind::heap_alloc, 5u);
-  r.loses(12, 1);
-  EXPECT_FALSE(r.model.apply(r.make(12, trace_kind::heap_alloc, 5), false));
-  EXPECT_TRUE(r.model.apply(r.make(12, trace_kind::heap_alloc, 5), true));
-  EXPECT_TRUE(r.model.apply(r.make(13, trace_kind::heap_alloc, 5), true));
-  EXPECT_EQ(r.read().of(heap_alloc), 1u);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 
 #include <gort/http/mux.hpp>
 #include <gort/http/server.hpp>
+#include <gort/wait_group.hpp>
 
 #include "http/pattern.hpp"
 #include "support/http_streams.hpp"
@@ -301,6 +302,31 @@ TEST(http_mux, serves_while_it_grows) {
     }
   }
   writer.join();
+}
+
+// However many segments there are: nothing recurses by them, and nothing is quadratic.
+TEST(http_mux, patterns_may_be_deep) {
+  constexpr int depth = 200'000;
+  const auto repeated = [](std::string_view unit) {
+    std::string all;
+    for (int i = 0; i < depth; ++i) all += unit;
+    return all;
+  };
+  std::string wildcards;
+  for (int i = 0; i < depth; ++i) wildcards += "/{w" + std::to_string(i) + "}";
+  const std::string path = repeated("/x");
+  gort::wait_group ended;
+  ended.go([&] {  // on the stack of a goroutine
+    mux m;
+    m.handle(path, [](request&, response_writer&) {});
+    m.handle("/y" + path + "/{rest...}", [](request&, response_writer&) {});
+    m.handle(wildcards + "/z", [](request&, response_writer&) {});
+    EXPECT_EQ(m.match("GET", "h", path), path);
+    EXPECT_EQ(m.match("GET", "h", "/y" + path + "/a/b"), "/y" + path + "/{rest...}");
+    EXPECT_EQ(m.match("GET", "h", path + "/z"), wildcards + "/z") << "back from the literals";
+    EXPECT_EQ(m.match("GET", "h", path + "/zz"), "");
+  });
+  ended.wait();
 }
 
 }  // namespace

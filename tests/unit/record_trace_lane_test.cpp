@@ -4,6 +4,8 @@
 #include <array>
 #include <map>
 #include <thread>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -82,6 +84,52 @@ TEST(record_trace_lane, what_is_written_is_read_back) {
   free_chunk(*full);
 }
 
+// Times that go back or leap, threads that change, chunks that are full.
+TEST(record_trace_lane, the_short_way_writes_what_the_long_way_does) {
+  ASSERT_TRUE(open_trace_pool(64));
+  const auto written = [](bool short_way) {
+    lane& mine = fresh_lane();
+    std::uint64_t x = 1, thread = 5;
+    std::int64_t now_ns = 1000;
+    for (std::uint64_t i = 0; i < 20'000; ++i) {
+      x = x * 6364136223846793005u + 1442695040888963407u;
+      const std::uint64_t what = x >> 40;
+      if (what % 3001 == 5) thread = what;
+      if (what % 1000 == 1) now_ns += std::int64_t{1} << 33;
+      now_ns += static_cast<std::int64_t>(what % 100) - 10;
+      const auto kind = what % 2 == 0 ? trace_kind::start : trace_kind::block;
+      const auto detail = static_cast<std::uint8_t>(what);
+      if (short_way) {
+        mine.write_as(thread, now_ns, kind, detail, i);
+      } else {
+        mine.belong_to(thread);
+        mine.write(now_ns, kind, detail, i);
+      }
+      if (what % 7 == 0) mine.write(now_ns, trace_kind::unblock, 0, i, what);  // of three words
+    }
+    mine.belong_to(0);
+    std::vector<seen_event> got;
+    std::vector<std::uint64_t> threads;
+    while (trace_chunk* full = take_full_chunk()) {
+      read_chunk(*full, got);
+      threads.resize(got.size(), full->thread);
+      free_chunk(*full);
+    }
+    return std::pair(got, threads);
+  };
+  const auto [by_long, its_threads] = written(false);
+  const auto [by_short, threads] = written(true);
+  ASSERT_GT(by_long.size(), 20'000u);
+  ASSERT_EQ(by_short.size(), by_long.size());
+  EXPECT_EQ(threads, its_threads);
+  EXPECT_NE(threads.front(), threads.back());
+  for (std::size_t i = 0; i < by_long.size(); ++i) {
+    const seen_event &a = by_long[i], &b = by_short[i];
+    ASSERT_EQ(std::tie(a.kind, a.detail, a.id, a.at_ns), std::tie(b.kind, b.detail, b.id, b.at_ns))
+        << i;
+  }
+}
+
 TEST(record_trace_lane, what_finds_no_room_is_counted) {
   ASSERT_TRUE(open_trace_pool(100));
   ASSERT_TRUE(open_trace_pool(8));
@@ -113,6 +161,42 @@ TEST(record_trace_lane, what_finds_no_room_is_counted) {
 }
 
 // Two writers, one reader that looks at chunks that are not full too.
+TEST(record_trace_lane, what_is_lost_at_the_end_is_known) {
+  ASSERT_TRUE(open_trace_pool(8));
+  begin_losses();
+  EXPECT_EQ(untold_losses(), 0u);
+  lane& greedy = fresh_lane();
+  lane& hungry = fresh_lane();  // never gets any room
+  const std::int64_t later_each_time = std::int64_t{1} << 33;
+  std::int64_t now_ns = 0;
+  std::uint64_t written = 0;
+  while (untold_losses() == 0) greedy.write(++now_ns, trace_kind::start, 0, ++written);
+  EXPECT_EQ(untold_losses(), 1u);
+  hungry.write(now_ns, trace_kind::start, 0, 1);
+  hungry.write(now_ns, trace_kind::start, 0, 2);
+  EXPECT_EQ(untold_losses(), 3u);
+  // Nothing of the last round's in this one.
+  begin_losses();
+  EXPECT_EQ(untold_losses(), 0u);
+  greedy.write(now_ns += later_each_time, trace_kind::start, 0, 3);
+  EXPECT_EQ(untold_losses(), 1u);
+  while (trace_chunk* each = take_full_chunk()) free_chunk(*each);
+  std::vector<seen_event> got;
+  hungry.write(now_ns, trace_kind::start, 0, 4);
+  read_chunk(*hungry.current(), got);
+  ASSERT_EQ(got.size(), 1u);
+  EXPECT_EQ(got[0].id, 4u);
+  got.clear();
+  greedy.write(now_ns, trace_kind::start, 0, 5);
+  read_chunk(*greedy.current(), got);
+  ASSERT_EQ(got.size(), 2u);
+  EXPECT_EQ(got[0].kind, trace_kind::lost);
+  EXPECT_EQ(got[0].id, 1u);
+  EXPECT_EQ(untold_losses(), 0u);
+  for (lane* each : {&greedy, &hungry}) each->belong_to(77);  // which gives up what it has
+  while (trace_chunk* each = take_full_chunk()) free_chunk(*each);
+}
+
 TEST(record_trace_lane, read_while_written) {
   ASSERT_TRUE(open_trace_pool(256));  // room for all of it
   constexpr std::uint64_t each = 50'000;

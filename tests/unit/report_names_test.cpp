@@ -75,18 +75,38 @@ TEST(names, internal_ones_are_known_by_name_or_place) {
   EXPECT_FALSE(internal("read", "/lib/libc.so.6"));
 }
 
+// As where debug information tells nothing of what is inlined: the line is that one's.
+TEST(names, of_functions_with_own_code_count_more_than_where_their_line_stands) {
+  const auto shown = [](const char* function, const char* linker_name, const char* file,
+                        bool inlined = false) {
+    const symbol s{function, file, 1, 0, inlined, function, linker_name};
+    EXPECT_EQ(is_creator(s), !is_internal(s)) << function;
+    return !is_internal(s);
+  };
+  for (const char* file : {"include/gort/detail/chan_body.hpp", "/usr/include/gort/chan.hpp",
+                           "include/gort/go.hpp", "/usr/include/c++/12/bits/stl_algo.h"}) {
+    EXPECT_TRUE(shown("shop::pay", "_ZN4shop3payEv", file)) << file;
+    EXPECT_TRUE(shown("shop::pay::{lambda#1}", "_ZZN4shop3payEvENKUlvE_clEv", file)) << file;
+    EXPECT_TRUE(shown("main", "main", file)) << file;
+    EXPECT_FALSE(shown("operator()", "operator()", file)) << file;
+    EXPECT_FALSE(shown("shop::pay", "_ZN4shop3payEv", file, true)) << file;
+    EXPECT_FALSE(shown("std::sort<int*>", "_ZSt4sortIPiEvT_S1_", file)) << file;
+    EXPECT_FALSE(shown("gort::detail::invoke_inline<f>", "_ZN4gort6detail1fE", file)) << file;
+  }
+}
+
 // Paths are as the compiler was given them, so that a program's may look like ours.
 TEST(names, of_a_program_whose_path_looks_like_ours_are_its_own) {
-  const std::string here = __FILE__;
-  const std::string path =
-      here.substr(0, here.size() - std::string("tests/unit/report_names_test.cpp").size()) +
-      "src/app.cpp";
-  const auto internal = [&](const char* function, const char* outermost) {
-    return is_internal({function, path.c_str(), 1, 0, true, outermost});
-  };
-  EXPECT_TRUE(internal("switch_to", "gort::sched::leave"));
-  EXPECT_FALSE(internal("app::f", "app::f"));
-  EXPECT_FALSE(internal("main::{lambda#1}", "gort::detail::invoke_inline<main::{lambda#1}>"));
+  for (const char* file :
+       {"/any/src/sched/app.cpp", "../../src/sched/app.cpp", "src/sched/app.cpp"}) {
+    const auto internal = [&](const char* function, const char* outermost) {
+      return is_internal({function, file, 1, 0, true, outermost});
+    };
+    EXPECT_TRUE(internal("switch_to", "gort::sched::leave")) << file;
+    EXPECT_FALSE(internal("app::f", "app::f")) << file;
+    EXPECT_FALSE(internal("main::{lambda#1}", "gort::detail::invoke_inline<main::{lambda#1}>"))
+        << file;
+  }
 }
 
 TEST(headers, have_go_s_form) {

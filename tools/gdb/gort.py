@@ -21,7 +21,7 @@ IDLE, RUNNABLE, RUNNING, SYSCALL, WAITING, DEAD = range(6)
 ON_CPU_NOWHERE, ON_CPU_HERE, ON_CPU_ONLY_THERE = range(3)
 # As src/arch/<isa>/switch.S leaves them: the register, and its word above the saved stack pointer.
 LEFT = {
-    "i386:x86-64": (8, {"r15": 1, "r14": 2, "r13": 3, "r12": 4, "rbx": 5, "rbp": 6, "rip": 7}),
+    "i386:x86-64": (3, {"rip": 1, "rbp": 2}),
     "aarch64": (22, dict([("x%d" % (19 + i), i) for i in range(12)] +
                          [("d%d" % (8 + i), 12 + i) for i in range(8)] + [("pc", 11)])),
 }
@@ -113,10 +113,12 @@ class Program:
             chunks = memory.number(arena + facts["arena.chunks"])
             for i in range(handed_out):
                 chunk = memory.number(chunks + 8 * (i // per_chunk))
-                g = chunk + (i % per_chunk + 1) * bytes_each - facts["g_bytes"]
+                low = chunk + i % per_chunk * bytes_each
+                color = ((low >> 14) + (low >> 19)) % facts["g_colors"]  # color_bytes()
+                g = low + bytes_each - facts["g_bytes"] - 64 * color
                 try:
                     if memory.number(g + facts["g.id"]) != 0:
-                        yield self.started_one(g, g + facts["g_bytes"] - bytes_each)
+                        yield self.started_one(g, low)
                 except gdb.MemoryError:
                     continue  # nobody has touched it, so a core leaves it out
 

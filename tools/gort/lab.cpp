@@ -101,6 +101,10 @@ outcome run_confined(const exercise& what, const std::filesystem::path& path,
       break;
     }
   }
+  if (ran.standard_out.empty() && ran.status != 0)
+    throw std::runtime_error(path.filename().string() + " ended with status " +
+                             std::to_string(ran.status) + " and has measured nothing\n" +
+                             ran.standard_error);
   into.merge(parse_measurement(ran.standard_out));
   return ran;
 }
@@ -125,6 +129,22 @@ measurement run_variant(const exercise& exercise_of, const variant& what,
   return measured;
 }
 
+// A twin that fails, as where Go is too old for it, is left out: the exercise is about ours.
+void run_twin(const exercise& what, go_twin& twin) {
+  if (twin.program.empty()) return;
+  try {
+    for (std::size_t i = 0; i < twin.runs.size(); ++i) {
+      throttling held;
+      measurement measured;
+      run_confined(what, twin.program, what.go_arguments[i], held, measured);
+      twin.runs[i].add(std::move(measured));
+    }
+  } catch (const std::exception& error) {
+    twin.program.clear();
+    twin.why = std::string("its twin does not run (is this Go older than 1.20?): ") + error.what();
+  }
+}
+
 // One round: each variant once, in turn, so that a slow moment of the machine hits them all.
 void run_round(const exercise& what, const lab_options& options, results& into, go_twin& twin) {
   for (std::size_t i = 0; i < what.variants.size(); ++i) {
@@ -138,14 +158,7 @@ void run_round(const exercise& what, const lab_options& options, results& into, 
     std::fflush(stdout);
     into[i].runs.add(measured);
   }
-  if (!twin.program.empty()) {
-    for (std::size_t i = 0; i < twin.runs.size(); ++i) {
-      throttling held;
-      measurement measured;
-      run_confined(what, twin.program, what.go_arguments[i], held, measured);
-      twin.runs[i].add(std::move(measured));
-    }
-  }
+  run_twin(what, twin);
   std::printf("  (%s)\n", what.shown.title.c_str());
 }
 

@@ -295,7 +295,8 @@ class chan_body : public chan_core {
   }
 
   /// `into` must be empty; closed means closed and drained.
-  attempt recv_locked(std::optional<T>& into, g*& wake) noexcept(moves_safely) {
+  [[gnu::always_inline]] attempt recv_locked(std::optional<T>& into,
+                                             g*& wake) noexcept(moves_safely) {
     const std::uint32_t count = count_.load_relaxed();
     if (count != 0) {
       T* element = at(head_);
@@ -383,7 +384,7 @@ class chan_body : public chan_core {
   }
 
   /// A place has become free: the first waiting sender's element takes it.
-  g* refill() noexcept {
+  [[gnu::noinline]] g* refill() noexcept {
     while (waiter* w = claim_first(senders_)) {
       T& element = *static_cast<T*>(w->slot);
       if constexpr (moves_safely) {

@@ -20,14 +20,18 @@ namespace gort::detail {
 /// A point in time of any clock as CLOCK_MONOTONIC nanoseconds; saturates.
 template <class Clock, class Duration>
 std::int64_t deadline_at_any(std::chrono::time_point<Clock, Duration> when) {
-  // In doubles first: neither the difference nor a common unit need fit into the clock's numbers.
+  // In doubles first: the difference need not fit into the clock's numbers. Nor need a common unit:
+  // of 1/90000 s and nanoseconds it is a ninth of a nanosecond.
   using seconds = std::chrono::duration<double>;
   constexpr seconds longest{4e9};  // beyond any program's life
   const auto now = Clock::now();
   const seconds ahead = seconds(when.time_since_epoch()) - seconds(now.time_since_epoch());
   if (ahead > longest) return deadline_after(longest);
   if (!(ahead > seconds(-1))) return now_ns();
-  return deadline_after(when - now);
+  if constexpr (std::chrono::treat_as_floating_point_v<typename Duration::rep>)
+    return deadline_after(when - now);
+  const wide_ns left = wide_ns_of(when.time_since_epoch()) - wide_ns_of(now.time_since_epoch());
+  return deadline_after(std::chrono::nanoseconds(static_cast<std::int64_t>(left)));
 }
 
 /// One wait in the line of a channel; `place` is in it, and the lock is not held.

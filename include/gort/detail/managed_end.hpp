@@ -13,8 +13,8 @@ struct weak_handle {
   detail::atomic<std::uintptr_t> target;  // 0: it is dead
 };
 
-/// Puts the handle of the object that `object` leads to into *to, as allocate() does. May park;
-/// throws std::bad_alloc. 0 if it leads to none.
+/// Puts the handle of the object that `object` leads to into *to, as allocate() does. Throws
+/// std::bad_alloc. 0 if it leads to none.
 void handle_of(std::uintptr_t object, std::uintptr_t* to);
 /// Puts `value`, an address in the handle's object, into *to if that lives; else *to stays null.
 void strengthen(const weak_handle& handle, std::uintptr_t value, std::uintptr_t* to) noexcept;

@@ -3,7 +3,8 @@
 //
 // Else it costs nothing: lock() takes mutex_free_state for the word of a free mutex, which is 0;
 // while owners are noted it is what no mutex ever is, so that each lock() goes the longer way, and
-// has unlock() do the same by leaving a debt [mutex-5].
+// has unlock() do the same by leaving a debt [mutex-5]. This word alone says whether they are, and
+// since which time: it is another one each time.
 #pragma once
 
 #include <cstdint>
@@ -26,11 +27,12 @@ class mutex_owner {
   void note_nobody() noexcept {}
 };
 #else
-/// Odd: mutexes note who takes them. How often that was switched on and off.
-extern atomic<std::uint32_t> mutex_owners_noted;
-/// 0 or no_mutex_state. Who still reads the old one misses a note.
+/// 0: owners are not noted. Else no_mutex_state, and above it, in 16 bits, how often that was
+/// switched on; never 0 there. Who still reads the old one misses a note.
 extern atomic<std::uint32_t> mutex_free_state;
 inline std::uint32_t mutex_free_state_now() noexcept { return mutex_free_state.load_relaxed(); }
+/// Returns what it was. Of several at once, one after the other.
+bool note_mutex_owners(bool on) noexcept;
 
 class mutex_owner {
  public:
@@ -45,8 +47,8 @@ class mutex_owner {
   std::uint64_t get() const noexcept;
 
  private:
-  // A goroutine's number, and in its upper bits what mutex_owners_noted was. Written by who holds
-  // the mutex.
+  // A goroutine's number, and in its upper bits those of mutex_free_state. Written by who holds the
+  // mutex.
   atomic<std::uint64_t> word_;
 };
 #endif

@@ -22,6 +22,7 @@
 #pragma once
 
 #include <algorithm>
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -74,24 +75,28 @@ inline std::size_t random_below(std::size_t bound) noexcept {
   return static_cast<std::size_t>((std::uint64_t{fast_random()} * bound) >> 32);
 }
 
-/// The locks of all channels of a select.
+/// The locks of all channels of a select; inside gort once for all of them.
 class select_locks {
  public:
   /// `order` is sorted by channel.
   select_locks(select_entry* const* order, std::size_t count) noexcept
       : order_(order), count_(count) {
+    enter_gort();
     for (std::size_t i = 0; i < count_; ++i)
-      if (first_of_channel(i)) order_[i]->channel->lock().lock();
+      if (first_of_channel(i)) order_[i]->channel->lock().lock_inside();
   }
   ~select_locks() { unlock(); }
   select_locks(const select_locks&) = delete;
   select_locks& operator=(const select_locks&) = delete;
 
+  /// Nothing the second time. There is one channel at least.
   void unlock() noexcept {
+    if (count_ == 0) return;
     while (count_ != 0) {
       --count_;
-      if (first_of_channel(count_)) order_[count_]->channel->lock().unlock();
+      if (first_of_channel(count_)) order_[count_]->channel->lock().unlock_inside();
     }
+    exit_gort();
   }
 
  private:
@@ -102,19 +107,29 @@ class select_locks {
   std::size_t count_;
 };
 
-/// [select-1]. Most selects have a handful of cases, often in order.
-inline void sort_by_channel(select_entry** order, std::size_t count) noexcept {
-  const auto before = [](const select_entry* a, const select_entry* b) {
-    return std::less<>{}(a->channel, b->channel);
-  };
+/// [select-1]. Most selects have a handful of cases, often in order. False: no two are of one
+/// channel.
+inline bool sort_by_channel(select_entry** order, std::size_t count) noexcept {
   constexpr std::size_t few = 16;
-  if (count > few) return std::sort(order, order + count, before);
+  if (count > few) {
+    std::sort(order, order + count, [](const select_entry* a, const select_entry* b) {
+      return std::less<>{}(a->channel, b->channel);
+    });
+    return true;
+  }
+  bool some_are_same = false;
   for (std::size_t i = 1; i < count; ++i) {
     select_entry* const each = order[i];
     std::size_t at = i;
-    for (; at != 0 && before(each, order[at - 1]); --at) order[at] = order[at - 1];
+    for (; at != 0; --at) {
+      const auto place = std::compare_three_way{}(order[at - 1]->channel, each->channel);
+      some_are_same = some_are_same || place == 0;
+      if (place <= 0) break;
+      order[at] = order[at - 1];
+    }
     order[at] = each;
   }
+  return some_are_same;
 }
 
 /// Puts the entries of each channel into random order [select-3]; `order` is sorted by channel.
@@ -160,8 +175,7 @@ inline select_entry* select_try_locked(select_entry* const* order, std::size_t c
     if (has_default) return no_case;
     block_forever(entry_count == 0 ? wait_reason::select_no_cases : wait_reason::select);
   }
-  sort_by_channel(order, count);
-  shuffle_same_channel(order, count);
+  if (sort_by_channel(order, count)) shuffle_same_channel(order, count);
   g* self = current_g();  // before the locks: a thread's first call allocates
   for (;;) {
     park_ticket ticket;
@@ -189,11 +203,15 @@ inline select_entry* select_try_locked(select_entry* const* order, std::size_t c
     park(wait_reason::select, &order[count - 1]->what);
     // Relaxed: park() has returned, so the winner's claim happened before.
     const std::size_t winner = ticket.winner.load_relaxed() - 1;
-    for (std::size_t i = 0; i < count; ++i) {  // [select-4]
-      select_entry& e = *order[i];
-      if (&e == &entries[winner]) continue;
-      spin_guard guard(e.channel->lock());
-      e.channel->leave_line_locked(e.place, e.sends);
+    {
+      const inside_gort inside;                  // once for all of them
+      for (std::size_t i = 0; i < count; ++i) {  // [select-4]
+        select_entry& e = *order[i];
+        if (&e == &entries[winner]) continue;
+        e.channel->lock().lock_inside();
+        e.channel->leave_line_locked(e.place, e.sends);
+        e.channel->lock().unlock_inside();
+      }
     }
     select_entry& chosen = entries[winner];
     if (chosen.place.success) return winner;

@@ -24,8 +24,13 @@ class spin_lock {
  public:
   void lock() noexcept {
     enter_gort();
+    lock_inside();
+  }
+
+  /// For who is inside gort, and stays so until after unlock_inside().
+  void lock_inside() noexcept {
     delay_point(delay_at::lock);
-    // Acquire pairs with the release in unlock().
+    // Acquire pairs with the release in unlock_inside().
     if (word_.exchange_acquire(1) != 0) [[unlikely]]
       lock_slow();
     delay_point(delay_at::lock);
@@ -39,10 +44,14 @@ class spin_lock {
   }
 
   void unlock() noexcept {
-    delay_point(delay_at::lock);
-    word_.store_release(0);  // pairs with the acquire in lock() and try_lock()
-    delay_point(delay_at::lock);
+    unlock_inside();
     exit_gort();
+  }
+
+  void unlock_inside() noexcept {
+    delay_point(delay_at::lock);
+    word_.store_release(0);  // pairs with the acquire in lock_inside() and try_lock()
+    delay_point(delay_at::lock);
   }
 
   /// For who knows that nobody will lock it any more: the last holder's unlock() has been.

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <limits>
+#include <ratio>
 
 #include <gort/detail/park.hpp>
 #include <gort/detail/timer_node.hpp>
@@ -49,13 +50,28 @@ struct timed_park : timer_node {
 /// As good as never, and far enough from overflow.
 inline constexpr std::int64_t never_ns = std::numeric_limits<std::int64_t>::max() / 2;
 
+/// A count of nanoseconds that no product of a count and a unit overflows.
+__extension__ using wide_ns = __int128;
+
+/// As duration_cast, whose products overflow for units such as 1/60 s. Of floating point: within
+/// the range of an int64.
+template <class Rep, class Period>
+constexpr wide_ns wide_ns_of(std::chrono::duration<Rep, Period> d) noexcept {
+  using namespace std::chrono;
+  using to_ns = std::ratio_divide<Period, std::nano>;
+  if constexpr (treat_as_floating_point_v<Rep>)
+    return duration_cast<nanoseconds>(d).count();
+  else
+    return static_cast<wide_ns>(d.count()) * to_ns::num / to_ns::den;
+}
+
 /// The same length in ns, from 0 to never_ns.
 template <class Rep, class Period>
 std::int64_t saturated_ns(std::chrono::duration<Rep, Period> d) noexcept {
   using namespace std::chrono;
   if (!(d > d.zero())) return 0;
   if (duration<double>(d) >= duration<double>(nanoseconds(never_ns))) return never_ns;
-  return duration_cast<nanoseconds>(d).count();
+  return static_cast<std::int64_t>(wide_ns_of(d));
 }
 
 /// So long after now.

@@ -9,6 +9,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <gort/detail/callable.hpp>
 #include <gort/detail/managed_end.hpp>
 #include <gort/detail/spin_lock.hpp>
 #include <gort/gc/ptr.hpp>
@@ -21,7 +22,7 @@ template <class T>
 class weak {
  public:
   weak() noexcept = default;
-  /// May park, may throw std::bad_alloc. To something that is no managed object: is null.
+  /// Allocates: may throw std::bad_alloc. To something that is no managed object: is null.
   explicit weak(const ptr<T>& to) {
     const auto address = reinterpret_cast<std::uintptr_t>(to.get());
     if (to) managed::handle_of(address, detail_of::access<managed::weak_handle>::word(handle_));
@@ -102,11 +103,13 @@ namespace gort::runtime {
 /// one goroutine that runs all of them, and it lives on for that; f may keep it. Then it has no
 /// finalizer, and dies in a later cycle, if nothing else is set. Of objects that reach each other
 /// those go first that are not reached; a cycle of them, none does. Not promised to run before the
-/// program ends. Throws runtime_error if there is one already, or the object is not managed; may
-/// park. `nullptr` takes it away. Any thread. Go: runtime.SetFinalizer.
+/// program ends. Throws runtime_error if there is one already, the object is not managed, or f is a
+/// null pointer or an empty std::function. Does not block. `nullptr` takes it away. Any thread. Go:
+/// runtime.SetFinalizer.
 template <class T, class F>
 requires std::invocable<F&, gc::ptr<T>>
 void set_finalizer(const gc::ptr<T>& object, F f) {
+  gort::detail::require_callable(f, "runtime.SetFinalizer: nil function");
   managed::set_finalizer(
       reinterpret_cast<std::uintptr_t>(object.get()),
       // Its complement, as it is no pointer that the program has hidden (GODEBUG=cgocheck=2).
@@ -125,7 +128,7 @@ class cleanup {
   cleanup() noexcept = default;
   cleanup(std::uintptr_t object, std::uint64_t number) noexcept
       : hidden_(~object), number_(number) {}
-  /// It will not run, unless it is due already. The object must live. May park.
+  /// It will not run, unless it is due already. The object must live. Does not block.
   void stop() noexcept { managed::stop_cleanup(~hidden_, number_); }
 
  private:
@@ -135,9 +138,11 @@ class cleanup {
 
 /// Runs f() some time after the object has died: any number of them for one object, in order. What
 /// f holds must not reach the object, else that never dies. Throws runtime_error if it is not
-/// managed; may park. Any thread. Go: runtime.AddCleanup.
+/// managed, or f is a null pointer or an empty std::function. Does not block. Any thread. Go:
+/// runtime.AddCleanup.
 template <class T, class F>
 requires std::invocable<F&> cleanup add_cleanup(const gc::ptr<T>& object, F f) {
+  gort::detail::require_callable(f, "runtime.AddCleanup: nil function");
   const auto address = reinterpret_cast<std::uintptr_t>(object.get());
   return {address, managed::add_cleanup(address, std::move(f))};
 }

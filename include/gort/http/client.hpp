@@ -101,28 +101,31 @@ class response {
   std::unique_ptr<detail::client_exchange> exchange_;
 };
 
-/// Speaks HTTP/1.1 over connections that it keeps and reuses. Copies share them. All members may be
+/// Speaks HTTP/1.1 over connections that it keeps and reuses. Copies share them, and so does what
+/// was moved from. All members may be
 /// called by any number of goroutines and plain threads at once. Go: http.Client.
 class client {
  public:
   explicit client(client_options options = {});
+  client(const client&) = default;  // and no moves, which would leave a client that is none
+  client& operator=(const client&) = default;
 
   /// Sends a request and returns when the response's header is here. Any status is a success;
   /// redirects are followed. A connection from the pool that turns out to be dead is replaced by a
   /// new one, if the method is idempotent. Errors: ctx.err(), those of net::dial(), errc,
   /// std::errc::invalid_argument for a method that is none.
-  response do_(const context& ctx, const client_request& request, std::error_code& error);
-  response do_(const context& ctx, const client_request& request);
+  response do_(context ctx, const client_request& request, std::error_code& error);
+  response do_(context ctx, const client_request& request);
   response do_(const client_request& request) { return do_(background(), request); }
 
   /// Throw std::system_error.
   response get(const std::string& url) { return get(background(), url); }
-  response get(const context& ctx, const std::string& url);
+  response get(context ctx, const std::string& url);
   response head(const std::string& url);
   response post(const std::string& url, std::string_view content_type, std::string body) {
     return post(background(), url, content_type, std::move(body));
   }
-  response post(const context& ctx, const std::string& url, std::string_view content_type,
+  response post(context ctx, const std::string& url, std::string_view content_type,
                 std::string body);
 
   /// Go: CloseIdleConnections.

@@ -36,7 +36,8 @@ struct options {
 /// "net/http/pprof" (which does so by itself, for everybody).
 void handlers(mux& m, options o = {});
 
-/// The same check around a handler of the program's own: of its metrics, say. Throws as handlers().
+/// The same check around a handler of the program's own: of its metrics, say. Throws as handlers(),
+/// and for an empty handler.
 handler guarded(handler h, options o = {});
 
 }  // namespace gort::http::debug

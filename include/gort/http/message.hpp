@@ -163,8 +163,8 @@ class response_writer {
 };
 
 /// Answers a request: any callable. Middleware is a function from handler to handler. An exception
-/// that leaves it is logged and becomes a 500 (or breaks the connection, if part of the response
-/// has been sent). Go: http.Handler.
+/// that leaves it is logged, with the stack of the throw, and becomes a 500 (or breaks the
+/// connection, if part of the response has been sent). Go: http.Handler.
 using handler = std::function<void(request&, response_writer&)>;
 
 /// Thrown by a handler to break the connection without an answer and without a line in the log.

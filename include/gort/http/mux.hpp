@@ -14,7 +14,8 @@ struct mux_state;
 }
 
 /// Calls the handler whose pattern matches the request best; is itself a handler. Copies refer to
-/// the same table. Registering and serving may overlap. Go: http.ServeMux.
+/// the same table, and so does what was moved from. Registering and serving may overlap. Go:
+/// http.ServeMux.
 ///
 /// Patterns are those of Go 1.22: "[METHOD ][HOST]/path".
 ///   /items          exactly this path
@@ -30,6 +31,8 @@ struct mux_state;
 class mux {
  public:
   mux();
+  mux(const mux&) = default;  // and no moves, as client
+  mux& operator=(const mux&) = default;
 
   /// Throws std::invalid_argument for a malformed pattern, and for one that conflicts with an
   /// earlier one, naming both.

@@ -44,7 +44,8 @@ struct server_options {
   std::uint64_t max_body_bytes = std::uint64_t{32} << 20;
   /// Further ones wait in the system's backlog.
   std::size_t max_connections = 100'000;
-  /// Gets one line at a time, without its end; null: standard error.
+  /// Gets one message at a time, without its end: a line, and of a handler's exception the lines of
+  /// its stack behind it. Null: standard error.
   std::function<void(std::string_view line)> log = {};
   /// Parent of the requests' contexts.
   gort::context base_context = {};
@@ -57,6 +58,7 @@ struct server_options {
 /// Go: http.Server.
 class server {
  public:
+  /// Throws std::invalid_argument for an empty handler and for a stack above 1 GiB.
   explicit server(handler h, server_options options = {});
   server(const server&) = delete;
   server& operator=(const server&) = delete;
@@ -75,7 +77,8 @@ class server {
   std::error_code listen_and_serve(std::string_view address);
   std::error_code listen_and_serve_tls(std::string_view address, const std::string& certificate,
                                        const std::string& key);
-  /// Serves one connection on the calling goroutine (or plain thread) until it ends.
+  /// Serves one connection on the calling goroutine (or plain thread) until it ends. Throws
+  /// std::invalid_argument for null.
   void serve_connection(std::unique_ptr<stream> connection);
 
   /// Stops accepting, closes idle connections, starts what register_on_shutdown() was given, and
@@ -83,8 +86,8 @@ class server {
   /// error it returns then. Go: Shutdown.
   std::error_code shutdown(const context& ctx);
   /// Has f called, on a goroutine of its own, by each shutdown() from now on, which does not wait
-  /// for it: the place to end streams, whose handlers shutdown() waits for. Not by close(). Go:
-  /// RegisterOnShutdown.
+  /// for it: the place to end streams, whose handlers shutdown() waits for. Not by close(). Throws
+  /// std::invalid_argument for an empty one. Go: RegisterOnShutdown.
   void register_on_shutdown(std::function<void()> f);
   /// Stops accepting and closes all connections; handlers find their connection gone. Go: Close.
   void close();

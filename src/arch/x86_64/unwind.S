@@ -1,5 +1,5 @@
-// gort_unwind_from on x86-64: see src/arch/unwind.hpp; switch.S has the layout of a saved context.
-// While f runs, the call frame information says that our caller is the saved context.
+// gort_unwind_from on x86-64: see src/arch/unwind.hpp; context.hpp has the layout of a saved
+// context. While f runs, the call frame information says that our caller is the saved context.
 
         .text
         .globl  gort_unwind_from
@@ -13,14 +13,14 @@ gort_unwind_from:
         movq    %rdi, %rbx
         movq    %rdx, %rdi
         .cfi_remember_state
-        .cfi_def_cfa %rbx, 64
-        .cfi_offset %rip, -8
-        .cfi_offset %rbp, -16
-        .cfi_offset %rbx, -24
-        .cfi_offset %r12, -32
-        .cfi_offset %r13, -40
-        .cfi_offset %r14, -48
-        .cfi_offset %r15, -56
+        .cfi_def_cfa %rbx, 24
+        .cfi_offset %rbp, -8
+        .cfi_offset %rip, -16
+        .cfi_undefined %rbx             // who left it has saved those that it was to keep
+        .cfi_undefined %r12
+        .cfi_undefined %r13
+        .cfi_undefined %r14
+        .cfi_undefined %r15
         callq   *%rsi
         nop
         .cfi_restore_state

@@ -70,6 +70,7 @@ void handlers(mux& m, options o) {
 
 handler guarded(handler h, options o) {
   check_options(o);
+  if (!h) throw std::invalid_argument("http: nil handler");
   return checked(std::move(h), std::make_shared<const options>(std::move(o)));
 }
 

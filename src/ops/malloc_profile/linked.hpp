@@ -8,7 +8,7 @@ extern "C" {
 extern const int gort_malloc_is_in_front;  // malloc.cpp
 // A block all of whose bits under it are 0 may be sampled, or has to be counted: those of the page
 // offset, of no address at all where gort::malloc_accounting is linked.
-extern std::uintptr_t gort_malloc_sampled_mask;
+extern std::uintptr_t gort_malloc_sampled_mask [[gnu::visibility("hidden")]];
 // Undefined in a program without the library: then its address is null.
 [[gnu::weak]] extern const int* const gort_malloc_profile_is_linked;
 [[gnu::weak]] extern const int* const gort_malloc_accounting_is_linked;

@@ -1,6 +1,6 @@
 // malloc and its like in front of the C library's: for the heap profile where gort::malloc_profile
-// is linked, and counted where gort::malloc_accounting is; a program may link both. operator new is
-// the C++ library's, which calls malloc.
+// is linked, and counted where gort::malloc_accounting is; a program may link both. With them
+// operator new and delete, unless the program has its own.
 //
 // Problem: each allocation and each free must know in some instructions that it is none of those
 // that are sampled; and all of this runs in the middle of anything: before main(), in the dynamic
@@ -15,6 +15,10 @@
 // out and before it is freed (account.hpp). Nobody is asked whether that is wanted: where it is, a
 // thread's countdown has always ended, and every block looks as if it had been sampled.
 //
+// operator new: what it gets from the C library's malloc need not go through the C++ library, and
+// what is saved there is more than is spent here. They are weak, so that a program's own are taken
+// without a word; those for arrays and with sizes lead to the plain ones, whosever these are.
+//
 // Invariants
 //   [malloc-1] Nothing here allocates but by the C library's own entries, takes a lock, or enters
 //              gort. The countdown is the thread's own, and its memory is there when the thread is.
@@ -22,15 +26,20 @@
 //              its address until then.
 //   [malloc-3] Whatever is sampled, the C library's contract holds: alignment, errno, null.
 //   [malloc-4] A sampled block, as long as it is in the profile, has room for spare_bytes_max.
+//   [malloc-5] operator delete may be the C++ library's while operator new is ours, and the other
+//              way around: both are malloc and free.
 //
 // Rejected: a header before each block (16 bytes for all, to find one in thousands); a filter of
 // bits by address (a cache miss for each free).
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
+#include <new>
 #include <span>
 
+#include "arch/one_step.hpp"
 #include "ops/malloc_profile/account.hpp"
 #include "ops/malloc_profile/linked.hpp"
 #include "ops/malloc_profile/spare.hpp"
@@ -65,6 +74,7 @@ const int gort_malloc_is_in_front = 1;
 namespace gort::malloc_profile {
 namespace {
 
+using arch::count_down;
 using record::heap_events;
 
 // Known when the program is linked.
@@ -96,13 +106,6 @@ std::size_t draw_gap(std::int64_t rate) noexcept {
   constexpr std::size_t look_again_bytes = std::size_t{16} << 20;
   return rate == 0 ? look_again_bytes
                    : static_cast<std::size_t>(record::heap_profile::draw_gap(own.random, rate));
-}
-
-// True: it has ended.
-[[gnu::always_inline]] inline bool count_down(std::size_t& left, std::size_t bytes) noexcept {
-  const std::size_t before = left;
-  left = before - bytes;
-  return before <= bytes;
 }
 
 // The countdown has ended. True: this one is sampled.
@@ -174,6 +177,21 @@ constinit spare_blocks spare;
                          : __libc_malloc(bytes));
 }
 
+// There was no memory: whoever may know where to find some is asked until he has.
+[[gnu::cold]] [[gnu::noinline]] void* ask_for_memory(std::size_t bytes) {
+  for (;;) {
+    const std::new_handler handler = std::get_new_handler();
+    if (handler == nullptr) throw std::bad_alloc();
+    handler();
+    if (void* block = std::malloc(bytes)) return block;
+  }
+}
+
+[[gnu::noinline]] void* new_slow(std::size_t bytes) {
+  void* block = allocate_slow(bytes);
+  return block != nullptr ? block : ask_for_memory(bytes);
+}
+
 [[gnu::noinline]] void free_slow(void* block) noexcept {
   if (counts()) count(-size_of(block));
   if (may_be_sampled(block)) {
@@ -182,6 +200,11 @@ constinit spare_blocks spare;
     if (bytes != 0 && bytes <= spare_bytes_max && spare.keep(block)) return;
   }
   __libc_free(block);
+}
+
+// One that was sampled looks like this, and few others do.
+[[gnu::always_inline]] inline bool looks_sampled(const void* block) noexcept {
+  return arch::has_none(reinterpret_cast<std::uintptr_t>(block), gort_malloc_sampled_mask);
 }
 
 // The C library's memalign(), which says what is wrong with an alignment.
@@ -215,8 +238,9 @@ void* malloc(std::size_t bytes) noexcept {
 }
 
 void free(void* block) noexcept {
-  if ((reinterpret_cast<std::uintptr_t>(block) & gort_malloc_sampled_mask) == 0) [[unlikely]]
-    return gort::malloc_profile::free_slow(block);
+  using namespace gort::malloc_profile;
+  if (looks_sampled(block)) [[unlikely]]
+    return free_slow(block);
   __libc_free(block);
 }
 
@@ -278,3 +302,28 @@ void* pvalloc(std::size_t bytes) noexcept {
 }
 
 }  // extern "C"
+
+// --- and of the C++ library's
+
+[[gnu::weak]] void* operator new(std::size_t bytes) {
+  using namespace gort::malloc_profile;
+  if (count_down(own.bytes_left, bytes)) [[unlikely]]
+    return new_slow(bytes);
+  if (void* block = __libc_malloc(bytes)) [[likely]]
+    return block;
+  return ask_for_memory(bytes);
+}
+
+[[gnu::weak]] void operator delete(void* block) noexcept {
+  using namespace gort::malloc_profile;
+  if (looks_sampled(block)) [[unlikely]]
+    return free_slow(block);
+  __libc_free(block);
+}
+
+[[gnu::weak]] void* operator new[](std::size_t bytes) { return ::operator new(bytes); }
+[[gnu::weak]] void operator delete[](void* block) noexcept { ::operator delete(block); }
+[[gnu::weak]] void operator delete(void* block, std::size_t) noexcept { ::operator delete(block); }
+[[gnu::weak]] void operator delete[](void* block, std::size_t) noexcept {
+  ::operator delete[](block);
+}

@@ -29,7 +29,11 @@ enum class attribute : std::uint64_t {
   str_offsets_base = 0x72,
   addr_base = 0x73,
   rnglists_base = 0x74,
+  dwo_name = 0x76,
   mips_linkage_name = 0x2007,
+  gnu_dwo_name = 0x2130,
+  gnu_dwo_id = 0x2131,
+  gnu_ranges_base = 0x2132,
   gnu_addr_base = 0x2133,
 };
 

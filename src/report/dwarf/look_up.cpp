@@ -9,13 +9,15 @@
 // in the same way, and leaves out some; the line of what they call stands under their caller then.
 //
 // So all ranges are kept as they are in the file, nested or not (intervals.hpp). What gcc and clang
-// write is read: DWARF 2 to 5, of split-off units the lines. What is in a second file that dwz has
-// made of several is not: a name is missing then, and libbacktrace is asked (symbolizer.cpp).
+// write is read: DWARF 2 to 5, split-off units too, if their files are there (split_off.hpp). What
+// is in a second file that dwz has made of several is not: a name is missing then, and libbacktrace
+// is asked (symbolizer.cpp).
 //
 // Invariants
 //   [dwarf-1] Right or nothing. A file belongs to what is loaded if their headers and build ids are
-//             equal; that it still is loaded there tells the memory's beginning at each look-up.
-//             Where several units claim an address and have other lines for it, it has none.
+//             equal, a split-off unit to the rest of it if their numbers are; that it still is
+//             loaded there tells the memory's beginning at each look-up. Where several units claim
+//             an address and have other lines for it, it has none.
 //   [dwarf-2] Nothing in a file is believed: all reading is by cursors, which end where their
 //             section does, and all tables are as large as their section allows.
 //   [dwarf-3] What has been read never changes and stays: objects and units are published once, by
@@ -59,13 +61,33 @@ object* find_object(const os::loaded_function& loaded) noexcept {
   return mine;
 }
 
+object* object_at(std::uintptr_t address, os::loaded_function& loaded) noexcept {
+  if (!os::find_loaded_object(address, loaded) || loaded.object_end == nullptr) return nullptr;
+  return find_object(loaded);
+}
+
 }  // namespace
 
 known look_up(std::uintptr_t pc, reader f, void* argument) noexcept {
   os::loaded_function loaded;
-  if (!os::find_loaded_object(pc, loaded) || loaded.object_end == nullptr) return known::nothing;
-  object* of = find_object(loaded);
+  object* of = object_at(pc, loaded);
   return of == nullptr ? known::nothing : of->look_up(pc - loaded.bias, f, argument);
+}
+
+bool find_symbol(std::uintptr_t address, symbol_found& found) noexcept {
+  os::loaded_function loaded;
+  const object* of = object_at(address, loaded);
+  const symbol_entry entry =
+      of == nullptr ? symbol_entry() : of->find_symbol(address - loaded.bias);
+  if (entry.name == nullptr) return false;
+  found = {entry.name, static_cast<std::uintptr_t>(entry.begin + loaded.bias)};
+  return true;
+}
+
+bool file_is_in_place(std::uintptr_t pc) noexcept {
+  os::loaded_function loaded;
+  const object* of = object_at(pc, loaded);
+  return of != nullptr && of->is_in_place(loaded);
 }
 
 }  // namespace gort::report::dwarf

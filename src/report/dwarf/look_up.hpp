@@ -10,6 +10,7 @@ enum class known : std::uint8_t {
   but_names,  // some function's is missing, perhaps because it is in a file that is not read
   in_doubt,   // there are several lines, or a file, which may be another build's
   nothing,
+  no_debug_information,  // whoever looks
 };
 
 /// The function and what it is inlined into, or, in the outer ones, where that is called. The
@@ -20,5 +21,17 @@ using reader = void (*)(const char* function, const char* file, int line, void* 
 /// doubt or not known. From any thread, in crash reports too: takes no lock, no malloc. Reads files
 /// the first time.
 known look_up(std::uintptr_t pc, reader f, void* argument) noexcept;
+
+struct symbol_found {
+  const char* name = nullptr;  // as the linker has it; stays
+  std::uintptr_t begin = 0;
+};
+/// The function or variable that the address is in, by the table of symbols of the file, or of the
+/// one with its debug information. False: none is known, or on older systems. As look_up().
+bool find_symbol(std::uintptr_t address, symbol_found& found) noexcept;
+
+/// Whether others who open the file that holds `pc` by its name find what is loaded. False on older
+/// systems. A system call.
+bool file_is_in_place(std::uintptr_t pc) noexcept;
 
 }  // namespace gort::report::dwarf

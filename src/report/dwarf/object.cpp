@@ -7,7 +7,7 @@ namespace gort::report::dwarf {
 
 bool answer::find(const unit_content& in, std::uint64_t address) noexcept {
   from = &in;
-  call_count = in.calls.find(in.of, address, calls);
+  call_count = in.calls.find(in.entries(), address, calls);
   return in.lines.find(address, innermost) && file() != nullptr;
 }
 
@@ -18,6 +18,7 @@ bool answer::says_the_same(const answer& other) const noexcept {
 }
 
 object::object(const os::loaded_function& loaded) noexcept : file_(loaded) {
+  symbols_.read(file_.symbols().symbols, file_.symbols().names);
   const bytes info = file_.debug()[section::info];
   if (!info.empty()) find_units(info);
 }
@@ -93,13 +94,14 @@ const char* object::name_of(const unit_content& here, std::uint64_t entry) const
   constexpr int steps_max = 8;  // from a copy to what it is a copy of, and to its declaration
   for (int step = 0; step < steps_max && entry != 0; ++step) {
     unit other;
-    const bool is_here = here.of.has(entry);
+    const bool is_here = here.entries().has(entry);
     if (!is_here) {
+      if (here.split_off.is_known()) break;
       const auto behind = std::ranges::upper_bound(units_.all(), entry);
       if (behind == units_.all().begin()) break;
       other = unit(file_.debug(), behind[-1]);
     }
-    const unit& of = is_here ? here.of : other;
+    const unit& of = is_here ? here.entries() : other;
     cursor at = of.entries(entry);
     abbreviation layout;
     const std::uint64_t code = at.uleb();
@@ -126,6 +128,7 @@ const char* object::name_of(const unit_content& here, std::uint64_t entry) const
 
 known object::look_up(std::uint64_t address, reader f, void* argument) noexcept {
   if (file_.is_in_doubt()) return known::in_doubt;
+  if (!file_.has_debug()) return known::no_debug_information;
   answer of;
   known how = find(address, of);
   if (how != known::all) return how;

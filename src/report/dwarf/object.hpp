@@ -13,16 +13,22 @@
 #include "report/dwarf/look_up.hpp"
 #include "report/dwarf/memory.hpp"
 #include "report/dwarf/object_file.hpp"
+#include "report/dwarf/split_off.hpp"
+#include "report/dwarf/symbols.hpp"
 #include "report/dwarf/unit.hpp"
 
 namespace gort::report::dwarf {
 
 struct unit_content {
-  explicit unit_content(const unit& unit_of) noexcept : of(unit_of) {
+  explicit unit_content(const unit& unit_of) noexcept : of(unit_of), split_off(of) {
     lines.read(of);
-    calls.read(of);
+    calls.read(entries());
   }
+  /// Where its functions are.
+  const unit& entries() const noexcept { return split_off.is_known() ? split_off.part() : of; }
+
   unit of;
+  split_off_part split_off;
   line_table lines;
   functions calls;
 };
@@ -53,6 +59,10 @@ class object {
 
   /// Of an address as the object counts.
   known look_up(std::uint64_t address, reader f, void* argument) noexcept;
+  symbol_entry find_symbol(std::uint64_t address) const noexcept { return symbols_.find(address); }
+  bool is_in_place(const os::loaded_function& loaded) const noexcept {
+    return file_.is_in_place(loaded);
+  }
 
   object* next = nullptr;  // written before it is published
 
@@ -63,6 +73,7 @@ class object {
   const char* name_of(const unit_content& here, std::uint64_t entry) const noexcept;
 
   object_file file_;
+  symbols symbols_;
   table<std::uint64_t> units_;                     // where each begins
   intervals ranges_;                               // their payload: a unit's number
   table<detail::atomic<unit_content*>> contents_;  // published once [dwarf-3]

@@ -9,37 +9,15 @@
 #include <utility>
 
 #include "report/dwarf/inflate.hpp"
+#include "report/dwarf/path_text.hpp"
 
 namespace gort::report::dwarf {
 
 namespace {
 
 constexpr std::string_view debug_names[section_count] = {
-    ".debug_info",   ".debug_abbrev",   ".debug_line", ".debug_str",        ".debug_line_str",
-    ".debug_ranges", ".debug_rnglists", ".debug_addr", ".debug_str_offsets"};
-
-// Text that is cut where there is no more room.
-class path_text {
- public:
-  path_text& operator+=(std::string_view text) noexcept {
-    size_ += text.copy(text_ + size_, sizeof(text_) - 1 - size_);
-    text_[size_] = 0;
-    return *this;
-  }
-  path_text& hexadecimal(bytes of) noexcept {
-    constexpr std::string_view digits = "0123456789abcdef";
-    for (const unsigned char each : of) {
-      *this += digits.substr(each >> 4, 1);
-      *this += digits.substr(each & 0xf, 1);
-    }
-    return *this;
-  }
-  const char* c_str() const noexcept { return text_; }
-
- private:
-  char text_[PATH_MAX] = {};
-  std::size_t size_ = 0;
-};
+    "debug_info",   "debug_abbrev",   "debug_line", "debug_str",        "debug_line_str",
+    "debug_ranges", "debug_rnglists", "debug_addr", "debug_str_offsets"};
 
 bool is_ours(const Elf64_Ehdr& header) noexcept {
   constexpr unsigned char order =
@@ -53,7 +31,7 @@ bool same(bytes a, bytes b) noexcept { return std::ranges::equal(a, b); }
 
 }  // namespace
 
-elf_file::elf_file(const char* path) noexcept : file_(path) {
+elf_file::elf_file(const char* path, bool split_off) noexcept : file_(path), split_off_(split_off) {
   const bytes all = file_.bytes();
   cursor start(all);
   const auto header = start.fixed<Elf64_Ehdr>();
@@ -83,16 +61,32 @@ void elf_file::read_section(const char* name, const void* section_header) noexce
   const auto& header = *static_cast<const Elf64_Shdr*>(section_header);
   if (header.sh_type == SHT_NOBITS) return;  // of a file that has been stripped to its debug part
   const bytes content = cursor(from(file_.bytes(), header.sh_offset)).take(header.sh_size);
-  const std::string_view is(name);
+  std::string_view is(name);
   if (is == ".note.gnu.build-id") return read_build_id(content, header.sh_addr);
   if (is == ".gnu_debuglink") {
     debug_link_ = text_at(content, 0);
     return;
   }
+  if (is == ".symtab") all_.symbols = content;
+  if (is == ".strtab") all_.names = content;
+  if (is == ".dynsym") exported_.symbols = content;
+  if (is == ".dynstr") exported_.names = content;
+  const bool is_of_older_kind = is.starts_with(".z");  // ".zdebug_info"
+  is.remove_prefix(std::min<std::size_t>(is.size(), is_of_older_kind ? 2 : 1));
+  constexpr std::string_view split_off = ".dwo";
+  if (is.ends_with(split_off) != split_off_) return;
+  if (split_off_) is.remove_suffix(split_off.size());
   for (std::size_t i = 0; i < section_count; ++i) {
     if (is != debug_names[i]) continue;
-    const bool packed = (header.sh_flags & SHF_COMPRESSED) != 0;
-    debug[static_cast<section>(i)] = packed ? inflate(content) : content;
+    debug_[static_cast<section>(i)] = content;
+    is_compressed_[i] = is_of_older_kind || (header.sh_flags & SHF_COMPRESSED) != 0;
+  }
+}
+
+void elf_file::inflate_debug() noexcept {
+  for (std::size_t i = 0; i < section_count; ++i) {
+    bytes& content = debug_[static_cast<section>(i)];
+    if (std::exchange(is_compressed_[i], false)) content = inflate(content);
   }
 }
 
@@ -110,23 +104,39 @@ bytes elf_file::header() const noexcept {
   return file_.bytes().first(std::min(file_.bytes().size(), sizeof(Elf64_Ehdr)));
 }
 
+namespace {
+
+// The program's own file by that name, even if another one has taken its place.
+constexpr const char* own_program = "/proc/self/exe";
+
+const char* path_of(const os::loaded_function& loaded) noexcept {
+  return loaded.file != nullptr ? loaded.file : own_program;
+}
+
+}  // namespace
+
 object_file::object_file(const os::loaded_function& loaded) noexcept : object_(loaded.object) {
   const bytes memory = memory_of(loaded);
   if (memory.size() < beginning_.size()) return;
   std::ranges::copy(memory.first(beginning_.size()), beginning_.begin());
-  // The program's own file by this name, even if another one has taken its place.
-  own_ = elf_file(loaded.file != nullptr ? loaded.file : "/proc/self/exe");
+  own_ = elf_file(path_of(loaded));
+  const char* executed = loaded.file == nullptr ? os::executed_path() : nullptr;
+  if (own_.empty() && executed != nullptr) own_ = elf_file(executed);  // without /proc
   if (!is_of_own_file(loaded)) {
     in_doubt_ = !own_.empty();
     own_ = {};
     return;
   }
-  if (!own_.debug[section::info].empty() || own_.build_id().empty()) return;
+  has_debug_ = own_.has_debug();
+  own_.inflate_debug();
+  if (has_debug_ || own_.build_id().empty()) return;
   path_text path;
   if (loaded.file != nullptr)
     path += loaded.file;
   else if (char name[PATH_MAX]; os::program_path(name))
     path += name;
+  else if (executed != nullptr)
+    path += executed;
   look_beside(path.c_str());
 }
 
@@ -152,12 +162,23 @@ bool object_file::is_of_own_file(const os::loaded_function& loaded) const noexce
   return same(cursor(from(memory, at)).take(id.size()), id);
 }
 
+const elf_file::symbol_table& object_file::symbols() const noexcept {
+  if (!own_.all_symbols().symbols.empty()) return own_.all_symbols();
+  return beside_.all_symbols().symbols.empty() ? own_.exported_symbols() : beside_.all_symbols();
+}
+
+bool object_file::is_in_place(const os::loaded_function& loaded) const noexcept {
+  return own_.is_at(path_of(loaded));
+}
+
 bool object_file::take_beside(const char* path) noexcept {
   elf_file found(path);
-  if (found.debug[section::info].empty()) return false;
+  if (!found.has_debug()) return false;
   in_doubt_ = !same(found.build_id(), own_.build_id());
   if (in_doubt_) return false;
   beside_ = std::move(found);
+  has_debug_ = true;
+  beside_.inflate_debug();
   is_own_ = false;
   return true;
 }

@@ -28,8 +28,9 @@ class sections {
 class elf_file {
  public:
   elf_file() noexcept = default;
-  /// Empty if it cannot be read, or is something else.
-  explicit elf_file(const char* path) noexcept;
+  /// Empty if it cannot be read, or is something else. With `split_off` its sections of debug
+  /// information are those of units that are not in the object's own file.
+  explicit elf_file(const char* path, bool split_off = false) noexcept;
 
   bool empty() const noexcept { return header().empty(); }
   /// What is the same in the file and in memory; another build of the file has another one.
@@ -39,16 +40,31 @@ class elf_file {
   /// The note that it is in, in the object's own addresses.
   std::uint64_t build_id_address() const noexcept { return build_id_address_; }
   const char* debug_link() const noexcept { return debug_link_; }
-  sections debug;
+  bool has_debug() const noexcept { return !debug_[section::info].empty(); }
+  /// Of what is known to belong to the object: before, compressed sections are as they are.
+  void inflate_debug() noexcept;
+  const sections& debug() const noexcept { return debug_; }
+
+  /// A table of symbols and its names; `all` is only there where the file has not been stripped.
+  struct symbol_table {
+    bytes symbols, names;
+  };
+  const symbol_table& all_symbols() const noexcept { return all_; }
+  const symbol_table& exported_symbols() const noexcept { return exported_; }
+  bool is_at(const char* path) const noexcept { return file_.is_at(path); }
 
  private:
   void read_section(const char* name, const void* section_header) noexcept;
   void read_build_id(bytes note, std::uint64_t address) noexcept;
 
   os::mapped_file file_;
+  sections debug_;
+  symbol_table all_, exported_;
+  std::array<bool, section_count> is_compressed_{};
   bytes build_id_;
   std::uint64_t build_id_address_ = 0;
   const char* debug_link_ = nullptr;
+  bool split_off_ = false;
 };
 
 /// Never moved once it is in use.
@@ -61,9 +77,14 @@ class object_file {
   /// Whether what is loaded there is what was there when this was made. Reads memory of the object.
   bool is(const os::loaded_function& loaded) const noexcept;
   /// All empty: there is no debug information that is known to belong to it.
-  const sections& debug() const noexcept { return is_own_ ? own_.debug : beside_.debug; }
+  const sections& debug() const noexcept { return is_own_ ? own_.debug() : beside_.debug(); }
+  /// Whether there is some, though it may be of a kind that is not read.
+  bool has_debug() const noexcept { return has_debug_; }
   /// Whether there is some that belongs to another build.
   bool is_in_doubt() const noexcept { return in_doubt_; }
+  const elf_file::symbol_table& symbols() const noexcept;
+  /// Who opens the file by its name now gets what is loaded.
+  bool is_in_place(const os::loaded_function& loaded) const noexcept;
 
  private:
   static bytes memory_of(const os::loaded_function& loaded) noexcept;
@@ -77,6 +98,7 @@ class object_file {
   elf_file own_;
   elf_file beside_;
   bool is_own_ = true;
+  bool has_debug_ = false;
   bool in_doubt_ = false;
 };
 

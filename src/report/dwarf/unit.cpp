@@ -4,7 +4,7 @@ namespace gort::report::dwarf {
 
 namespace {
 
-enum class unit_type : std::uint8_t { compile = 1, partial = 3, skeleton = 4 };
+enum class unit_type : std::uint8_t { compile = 1, partial = 3, skeleton = 4, split_off = 5 };
 
 constexpr std::uint64_t highest_address = ~std::uint64_t{0};
 
@@ -25,13 +25,18 @@ unit::unit(const sections& in, std::uint64_t offset) noexcept : in_(&in), begin_
     type = static_cast<unit_type>(at.u8());
     address_bytes_ = at.u8();
     abbreviations_ = at.offset(wide_);
-    if (type == unit_type::skeleton) at.skip(8);  // what it shares with the split-off part
+    if (type == unit_type::skeleton || type == unit_type::split_off) split_off_id_ = at.u64();
   } else {
     abbreviations_ = at.offset(wide_);
     address_bytes_ = at.u8();
   }
-  if (type != unit_type::compile && type != unit_type::partial && type != unit_type::skeleton)
-    return;
+  switch (type) {
+    case unit_type::compile:
+    case unit_type::partial:
+    case unit_type::skeleton:
+    case unit_type::split_off: break;
+    default: return;
+  }
   first_entry_ = in[section::info].size() - at.left();
   if (at.failed() || first_entry_ >= end_) return;
   // What indexes count from if nothing is said: behind the header of each table.
@@ -61,8 +66,27 @@ void unit::take_root(attribute name, const value& is) noexcept {
     case attribute::addr_base:
     case attribute::gnu_addr_base: address_base_ = is.number; break;
     case attribute::rnglists_base: range_lists_base_ = is.number; break;
+    case attribute::dwo_name:
+    case attribute::gnu_dwo_name: split_off_file_ = is; break;
+    case attribute::gnu_dwo_id: split_off_id_ = is.number; break;
+    case attribute::gnu_ranges_base: gnu_ranges_base_ = is.number; break;
     default: break;
   }
+}
+
+unit unit::split_off(const sections& in) const noexcept {
+  for (std::uint64_t at = 0; at < in[section::info].size();) {
+    unit each(in, at);
+    if (each.end_ <= at) break;
+    at = each.end_;
+    if (!each.valid_ || each.split_off_id_ != split_off_id_) continue;
+    each.address_base_ = address_base_;
+    each.own_code_.low = {value::kind::address, address(own_code_.low), nullptr};
+    each.old_ranges_base_ = gnu_ranges_base_;
+    if (version_ == 5) each.range_lists_base_ = each.wide_ ? 20 : 12;  // behind the header
+    return each;
+  }
+  return {};
 }
 
 cursor unit::entries(std::uint64_t offset) const noexcept {
@@ -192,7 +216,8 @@ std::uint64_t unit::address(const value& of) const noexcept {
 
 cursor unit::range_list(const value& of) const noexcept {
   const bytes all = (*in_)[version_ < 5 ? section::ranges : section::rnglists];
-  if (of.is != value::kind::range_index) return cursor(from(all, of.number));
+  if (of.is != value::kind::range_index)
+    return cursor(from(from(all, old_ranges_base_), of.number));
   const std::uint64_t at = indexed(section::rnglists, range_lists_base_, of.number, wide_ ? 8 : 4);
   return cursor(at == 0 ? bytes{} : from(from(all, range_lists_base_), at));
 }

@@ -56,6 +56,10 @@ class unit {
   /// Whether it describes code: not if it only has types, or parts of other units.
   bool has_code() const noexcept { return code_; }
   const char* directory() const noexcept { return text(directory_); }
+  /// The file that most of it is in; null if that is not another one.
+  const char* split_off_file() const noexcept { return text(split_off_file_); }
+  /// That part, in the sections of that file. Not valid if it is not there.
+  unit split_off(const sections& in) const noexcept;
   /// Its lines' place in .debug_line; kind::none if it has none.
   const value& lines() const noexcept { return lines_; }
   std::uint8_t version() const noexcept { return version_; }
@@ -146,9 +150,13 @@ class unit {
   std::uint64_t text_offsets_base_ = 0;
   std::uint64_t address_base_ = 0;
   std::uint64_t range_lists_base_ = 0;
+  std::uint64_t old_ranges_base_ = 0;
+  std::uint64_t gnu_ranges_base_ = 0;  // of the part that is split off
+  std::uint64_t split_off_id_ = 0;     // the same in both parts
   code_range own_code_;
   value directory_;
   value lines_;
+  value split_off_file_;
   std::uint8_t version_ = 0;
   std::uint8_t address_bytes_ = 0;
   bool wide_ = false;

@@ -1,6 +1,8 @@
 // gort::trace: what programs call.
 #include <gort/trace.hpp>
 
+#include <utility>
+
 #include "report/go_trace/observer.hpp"
 #include "report/go_trace/session.hpp"
 
@@ -77,11 +79,10 @@ void write_log(const context& ctx, std::string_view category, std::string_view m
 
 }  // namespace detail
 
-task::task(const gort::context& parent, std::string_view name)
-    : id_(last_task.fetch_add_relaxed(1) + 1) {
-  context_ = with_value(parent, task_key, id_);
-  if (is_enabled())
-    report::note_in_trace(trace_kind::task_begin, id_, detail::task_of(parent), name);
+task::task(gort::context parent, std::string_view name) : id_(last_task.fetch_add_relaxed(1) + 1) {
+  const std::uint64_t above = detail::task_of(parent);
+  context_ = with_value(std::move(parent), task_key, id_);
+  if (is_enabled()) report::note_in_trace(trace_kind::task_begin, id_, above, name);
 }
 
 void task::end() noexcept {
@@ -89,9 +90,14 @@ void task::end() noexcept {
   if (id != 0 && is_enabled()) report::note_in_trace(trace_kind::task_end, id, 0, {});
 }
 
+void flight_recorder::start(std::error_code& error) {
+  error = report::trace_session::only().start_recorder(this, config_);
+}
+
 void flight_recorder::start() {
-  if (const std::error_code error = report::trace_session::only().start_recorder(this, config_))
-    throw std::system_error(error);
+  std::error_code error;
+  start(error);
+  if (error) throw std::system_error(error);
 }
 
 void flight_recorder::stop() noexcept { report::trace_session::only().stop_recorder(this); }
@@ -100,13 +106,22 @@ bool flight_recorder::enabled() const noexcept {
   return report::trace_session::only().records_for(this);
 }
 
-std::size_t flight_recorder::write_to(const sink& to) {
-  if (to == nullptr) throw std::system_error(std::make_error_code(std::errc::invalid_argument));
+std::size_t flight_recorder::write_to(const sink& to, std::error_code& error) {
   counts how;
-  const std::error_code error = report::trace_session::only().write_recorder(this, to, how);
-  if (error) throw std::system_error(error);
-  last_ = how;
+  error = to == nullptr ? std::make_error_code(std::errc::invalid_argument)
+                        : report::trace_session::only().write_recorder(this, to, how, last_);
   return how.bytes;
+}
+
+std::size_t flight_recorder::write_to(const sink& to) {
+  std::error_code error;
+  const std::size_t bytes = write_to(to, error);
+  if (error) throw std::system_error(error);
+  return bytes;
+}
+
+counts flight_recorder::last() const noexcept {
+  return report::trace_session::only().counts_in(last_);
 }
 
 }  // namespace gort::trace

@@ -56,12 +56,14 @@ std::string_view world_reason(std::uint8_t detail) noexcept {
 
 bool trace_model::apply(const trace_event& e, bool force) {
   if (e.at_ns > now_ns_) now_ns_ = e.at_ns;
-  const bool done = act_as_stray(e) ? true : dispatch(e, force);
+  applied_ = &e;
+  // One that has a P is no stray, or it is still to come that it has one.
+  const bool done = (!e.has_p && act_as_stray(e)) || dispatch(e, force);
   if (done) ++events_;
   return done;
 }
 
-// Its thread has no P, and is shown in a call.
+// Its thread has no P, and may be shown in a call.
 bool trace_model::act_as_stray(const trace_event& e) {
   switch (e.kind) {
     case trace_kind::create:
@@ -76,7 +78,6 @@ bool trace_model::act_as_stray(const trace_event& e) {
   const thread_state* on = threads_.find(e.thread);
   if (on == nullptr || on->g == 0 || on->p != no_proc) return false;
   if (e.kind == trace_kind::block && on->g != e.id) return false;
-  if (e.has_p) return false;  // that it has one is still to come
   borrow_p(e.thread);
   leave_call(e.thread);
   dispatch(e, true);
@@ -96,6 +97,7 @@ bool trace_model::dispatch(const trace_event& e, bool force) {
     case trace_kind::call_begin: done = begin_call(e, force); break;
     case trace_kind::call_end: done = end_call(e, force); break;
     case trace_kind::call_left: done = leave_for_queue(e, force); break;
+    case trace_kind::strays: done = stray(e, force); break;
     case trace_kind::world_stop:
     case trace_kind::world_start: done = stop_world(e, force); break;
     case trace_kind::task_begin:
@@ -129,7 +131,7 @@ bool trace_model::dispatch(const trace_event& e, bool force) {
 
 bool trace_model::create(const trace_event& e) {
   if (knows(e.id)) {
-    if (e.at_ns > settled_ns_) ++repairs_;
+    if (e.at_ns > settled_ns_) repair("it exists already");
     return true;
   }
   goroutine& made = goroutines_[e.id];
@@ -182,7 +184,7 @@ bool trace_model::ready(const trace_event& e, bool force) {
   goroutine* g = find(e.id);
   if (g == nullptr || g->is != state::waiting) {
     if (e.at_ns <= settled_ns_) return true;  // that was seen
-    if (force) ++repairs_;
+    if (force) repair("it does not wait");
     return force;
   }
   unblock(e.thread, e.id, *g, stack_key{e.words[0]});
@@ -207,16 +209,30 @@ bool trace_model::end_call(const trace_event& e, bool force) {
 bool trace_model::leave_for_queue(const trace_event& e, bool force) {
   goroutine* g = find(e.id);
   if (g == nullptr || !g->is_bound() || g->thread != e.thread) {
-    if (g == nullptr || g->is != state::runnable) ++repairs_;
+    if (g == nullptr || g->is != state::runnable) repair("it is in no call");
     return true;
   }
   if (threads_[e.thread].p != no_proc) {
     if (!force) return false;
-    ++repairs_;
+    repair("the call's thread has its P");
     lose_p(e.thread);
   }
   emit(e.thread, wire::go_syscall_end_blocked, {});
   set_runnable(*g);
+  return true;
+}
+
+// Its thread goes on where it was parked, and has no P.
+bool trace_model::stray(const trace_event& e, bool force) {
+  const std::uint64_t thread = e.words[0];
+  const thread_state& on = threads_[thread];
+  const goroutine* g = find(e.id);
+  if (g != nullptr && on.g == e.id && g->is == state::in_call) return true;  // that was seen
+  const bool may = on.p == no_proc && on.g == 0 && g != nullptr && g->is == state::runnable;
+  if (!may && !force) return false;
+  if (on.p == no_proc) borrow_p(thread);
+  (void)start_on(thread, e.id, true);
+  lose_p(thread);
   return true;
 }
 
@@ -228,7 +244,7 @@ bool trace_model::gain_p(const trace_event& e, bool force) {
   if (has_spare_p(thread)) lose_p(thread);
   if (p.is != p_state::idle || on.p != no_proc) {
     if (!force) return false;
-    ++repairs_;
+    repair("the P or its thread is taken");
     if (p.is != p_state::idle) lose_p(p.thread);
     if (on.p != no_proc) lose_p(thread);
   }
@@ -242,7 +258,7 @@ bool trace_model::gain_p(const trace_event& e, bool force) {
 bool trace_model::give_p(const trace_event& e, bool force) {
   const std::uint64_t thread = e.words[0];
   if (threads_[thread].p != e.id) {
-    if (force) ++repairs_;
+    if (force) repair("the thread does not have the P");
     return force;
   }
   lose_p(thread);

@@ -55,25 +55,30 @@ void trace_file::write_batch(std::uint64_t thread, std::int64_t base_ns, std::st
   write(payload);
 }
 
+void trace_file::write_batch_of(std::uint64_t thread, lane& from) {
+  char* begin = from.payload.get();
+  if (from.end != begin)
+    write_batch(thread, from.base_ns, {begin, static_cast<std::size_t>(from.end - begin)});
+  from.end = begin;
+}
+
 void trace_file::event(std::uint64_t thread, std::int64_t at_ns, wire type,
                        std::initializer_list<std::uint64_t> arguments) {
   lane& to = lanes_[thread];
-  if (to.payload.size() + event_bytes_max > payload_max) {
-    write_batch(thread, to.base_ns, to.payload);
-    to.payload.clear();
+  if (to.payload == nullptr) {
+    to.payload = std::make_unique_for_overwrite<char[]>(payload_max);
+    to.end = to.payload.get();
   }
+  if (to.payload.get() + payload_max - to.end < event_bytes_max) write_batch_of(thread, to);
   at_ns = std::max(at_ns, to.last_ns);  // [format-2]
-  if (to.payload.empty()) {
-    to.base_ns = to.last_ns = at_ns;
-  }
+  if (to.end == to.payload.get()) to.base_ns = to.last_ns = at_ns;
   if (first_ns_ < 0) first_ns_ = at_ns;
-  char bytes[event_bytes_max];
-  char* end = bytes;
+  char* end = to.end;
   *end++ = static_cast<char>(type);
   end = spell(end, static_cast<std::uint64_t>(at_ns - to.last_ns));
   to.last_ns = at_ns;
   for (const std::uint64_t argument : arguments) end = spell(end, argument);
-  to.payload.append(bytes, static_cast<std::size_t>(end - bytes));
+  to.end = end;
 }
 
 void trace_file::cpu_sample(std::int64_t at_ns, std::uint64_t thread, std::int64_t p,
@@ -103,8 +108,7 @@ std::uint64_t trace_file::word(std::string_view what) {
   return known.number;
 }
 
-std::uint64_t trace_file::stack(stack_key key) {
-  if (key == stack_key::none) return 0;
+std::uint64_t trace_file::number_of(stack_key key) {
   std::uint64_t& number = stacks_[static_cast<std::uint64_t>(key)];
   if (number == 0) {
     stacks_in_order_.push_back(key);
@@ -132,10 +136,7 @@ void trace_file::write_table(wire table, std::size_t count, Each each) {
 }
 
 void trace_file::end_generation() {
-  for (auto& [thread, each] : lanes_) {
-    if (!each.payload.empty()) write_batch(thread, each.base_ns, each.payload);
-    each.payload.clear();
-  }
+  for (auto& [thread, each] : lanes_) write_batch_of(thread, each);
   write_table(wire::cpu_samples, samples_.size(),
               [&](std::size_t i, std::string& to) { to = samples_[i]; });
   std::vector<trace_frame> frames;

@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -115,14 +116,15 @@ class trace_file {
   std::uint64_t text(std::string_view what) { return number_of(what.substr(0, text_bytes_max)); }
   /// The same for one of the few texts that are always there.
   std::uint64_t word(std::string_view what);
-  std::uint64_t stack(stack_key key);
+  std::uint64_t stack(stack_key key) { return key == stack_key::none ? 0 : number_of(key); }
 
  private:
   static constexpr std::size_t payload_max = 65536, text_bytes_max = 1024, frames_max = 128;
-  static constexpr std::size_t event_bytes_max = 64;
+  static constexpr std::ptrdiff_t event_bytes_max = 64;
 
   struct lane {
-    std::string payload;
+    std::unique_ptr<char[]> payload;  // of payload_max; made with the first event
+    char* end = nullptr;              // of what is in it
     std::int64_t base_ns = 0;
     std::int64_t last_ns = 0;
   };
@@ -134,7 +136,9 @@ class trace_file {
   };
 
   static void put(std::string& to, std::uint64_t number);
+  void write_batch_of(std::uint64_t thread, lane& from);
   std::uint64_t number_of(std::string_view what);
+  std::uint64_t number_of(stack_key key);
   std::uint64_t tail_of(std::string_view what) {
     return number_of(what.size() > text_bytes_max ? what.substr(what.size() - text_bytes_max)
                                                   : what);

@@ -201,9 +201,23 @@ bool trace_model::leave_call(std::uint64_t thread) {
   return true;
 }
 
+void trace_model::repair(std::string_view what) {
+  if (repairs_++ != 0 || applied_ == nullptr) return;
+  const trace_event& e = *applied_;
+  first_repair_.append(what);
+  const auto add = [this](std::string_view name, std::int64_t number) {
+    first_repair_.append(name).append(std::to_string(number));
+  };
+  add("; event of kind ", static_cast<int>(e.kind));
+  add(" and id ", static_cast<std::int64_t>(e.id));
+  add(", thread ", static_cast<std::int64_t>(e.thread));
+  add(e.has_p ? " with P, " : " without P, ", e.at_ns - settled_ns_);
+  first_repair_.append(" ns after what has been seen");
+}
+
 // A repair: off its thread.
 void trace_model::unbind(std::uint64_t id, goroutine& g) {
-  ++repairs_;
+  repair("it runs elsewhere");
   if (g.is == state::running) {
     if (stop_open_on_ == id) close_stop();
     emit(g.thread, wire::go_stop, {out_.text(preempted), 0});
@@ -232,7 +246,7 @@ bool trace_model::start_on(std::uint64_t thread, std::uint64_t id, bool force) {
   if (g != nullptr && on.g == id) return running_on(thread, id, force);
   if (g == nullptr) {
     if (!force) return false;
-    ++repairs_;
+    repair("nobody has created it");
     ++now_ns_;  // after whatever ended one of that number
     g = &goroutines_[id];
     create_outside(id, *g);
@@ -243,7 +257,7 @@ bool trace_model::start_on(std::uint64_t thread, std::uint64_t id, bool force) {
   }
   if (g->is == state::waiting) {
     if (!force) return false;
-    ++repairs_;
+    repair("it waits");
     unblock(outside_thread, id, *g, stack_key::none);
   }
   if (on.g != 0) {
@@ -252,7 +266,7 @@ bool trace_model::start_on(std::uint64_t thread, std::uint64_t id, bool force) {
   }
   if (on.p == no_proc) {
     if (!force) return false;
-    ++repairs_;
+    repair("its thread has no P");
     borrow_p(thread);
   }
   emit(thread, wire::go_start, {id, next_of(id, *g)});
@@ -268,13 +282,13 @@ bool trace_model::running_on(std::uint64_t thread, std::uint64_t id, bool force)
   if (on.g != id) {
     // Its start is missing.
     if (!force) return false;
-    ++repairs_;
+    repair("its start is missing");
     return start_on(thread, id, true);
   }
   if (goroutines_[id].is == state::running) return true;
   if (leave_call(thread)) return true;
   if (!force) return false;
-  ++repairs_;
+  repair("its call has no P");
   borrow_p(thread);
   return leave_call(thread);
 }

@@ -13,7 +13,8 @@
 //
 // How gort's states are shown:
 //   - a goroutine whose thread has lost its P in user code (a stray): in a system call, found by
-//     sysmon (begun without a stack), until it enters gort;
+//     sysmon (begun without a stack), until it enters gort; where it becomes one without having had
+//     a P, it has one for that moment that nobody else has;
 //   - one that is preempted: runnable, off the thread; when its thread goes on it has started
 //   there;
 //   - what a stray does at gort (it blocks, starts a goroutine, logs): it leaves its call for that
@@ -25,6 +26,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
@@ -79,6 +81,8 @@ class trace_model {
   std::uint64_t events() const noexcept { return events_; }
   std::uint64_t lost() const noexcept { return lost_; }
   std::uint64_t repairs() const noexcept { return repairs_; }
+  /// For a report of a fault; empty if there was none.
+  const std::string& first_repair() const noexcept { return first_repair_; }
 
  private:
   enum class p_state : std::uint8_t { idle, running, in_call };
@@ -107,6 +111,7 @@ class trace_model {
   void emit(std::uint64_t thread, wire type, std::initializer_list<std::uint64_t> arguments);
   std::uint64_t stack_of(const trace_event& e) { return out_.stack(stack_key{e.words[0]}); }
   goroutine* find(std::uint64_t id) { return goroutines_.find(id); }
+  void repair(std::string_view what);
   void touch(std::uint64_t id, proc& p);
   void touch(std::uint64_t id, goroutine& g);
   std::uint64_t next_of(std::uint64_t id, proc& p);
@@ -138,6 +143,7 @@ class trace_model {
   bool begin_call(const trace_event& e, bool force);
   bool end_call(const trace_event& e, bool force);
   bool leave_for_queue(const trace_event& e, bool force);
+  bool stray(const trace_event& e, bool force);
   bool gain_p(const trace_event& e, bool force);
   bool give_p(const trace_event& e, bool force);
   bool annotate(const trace_event& e, bool force);
@@ -172,6 +178,8 @@ class trace_model {
   std::uint64_t gc_sequence_ = 0;       // of the format: for all generations
   std::unordered_set<std::uint64_t> assisting_;
   std::uint64_t events_ = 0, lost_ = 0, repairs_ = 0;
+  const trace_event* applied_ = nullptr;
+  std::string first_repair_;
 };
 
 }  // namespace gort::report

@@ -80,8 +80,15 @@ std::uint64_t stack_if() noexcept {
     return 0;
 }
 
+[[gnu::noinline]] void write_outside(const moment& at, trace_kind kind, std::uint8_t detail,
+                                     std::uint64_t id) noexcept {
+  with_lane(nullptr, [&](lane& to) { to.write(at.now_ns, kind, detail, id); });
+}
+
 void write(const moment& at, trace_kind kind, std::uint8_t detail, std::uint64_t id) noexcept {
-  with_lane(at.here, [&](lane& to) { to.write(at.now_ns, kind, detail, id); });
+  if (at.here == nullptr) [[unlikely]]
+    return write_outside(at, kind, detail, id);
+  at.here->trace_lane.write_as(thread_of(*at.here), at.now_ns, kind, detail, id);
 }
 
 template <bool with_stack>
@@ -148,6 +155,11 @@ void syscall_left(const moment& at, detail::g& it) noexcept {
   write(at, trace_kind::call_left, 0, it.id);
 }
 
+// By sysmon, or who stops the world, for a thread that waits.
+void strayed(const moment& at, detail::g& it) noexcept {
+  record::scheduler_lane().write(at.now_ns, trace_kind::strays, 0, it.id, thread_of(*it.m));
+}
+
 std::uint64_t number_of(const sched::p& p) noexcept { return static_cast<std::uint64_t>(p.index); }
 
 void p_started(const moment& at) noexcept {
@@ -199,6 +211,7 @@ constexpr sched::observer table() noexcept {
   o.unblocked = unblocked<with_stacks>;
   o.yielded = yielded<with_stacks>;
   o.preempted = taken_off;
+  o.strayed = strayed;
   o.ended = ended;
   o.syscall_begun = syscall_begun<with_stacks>;
   o.syscall_ended = syscall_ended;

@@ -1,6 +1,7 @@
 #include "report/go_trace/order.hpp"
 
 #include <algorithm>
+#include <compare>
 #include <functional>
 #include <iterator>
 #include <queue>
@@ -12,9 +13,7 @@ namespace {
 struct head {
   std::int64_t at_ns;
   std::size_t lane;
-  bool operator>(const head& other) const noexcept {
-    return at_ns != other.at_ns ? at_ns > other.at_ns : lane > other.lane;
-  }
+  auto operator<=>(const head& other) const noexcept = default;
 };
 using heads = std::priority_queue<head, std::vector<head>, std::greater<>>;
 
@@ -36,8 +35,9 @@ bool read_event(const record::trace_chunk& chunk, reading& from, std::uint32_t e
     to.kind = head.kind;
     to.detail = static_cast<std::uint8_t>(head.detail & ~without_p);
     to.has_p = (head.detail & without_p) == 0;
-    for (unsigned i = 0; i < std::size(to.words); ++i) to.words[i] = i < head.words ? at[2 + i] : 0;
-    to.text.clear();
+    for (std::uint64_t& each : to.words) each = 0;
+    for (unsigned i = 0; i < head.words; ++i) to.words[i] = at[2 + i];
+    if (!to.text.empty()) to.text.clear();
     if (head.text_bytes != 0)
       to.text.assign(reinterpret_cast<const char*>(at + 2 + head.words), head.text_bytes);
     return true;
@@ -119,6 +119,43 @@ void trace_order::run(trace_model& to, std::int64_t horizon_ns) {
         }
       }
     }
+  }
+}
+
+void trace_order::backwards(const undo& undoes) const {
+  std::priority_queue<head, std::vector<head>, std::less<>> next;
+  std::vector<head> held_up;
+  std::vector<std::size_t> left(lanes_.size());  // so many are still to come
+  const auto event = [&](std::size_t lane) -> const trace_event& {
+    return lanes_[lane].begin()[static_cast<std::ptrdiff_t>(left[lane]) - 1];
+  };
+  const auto offer = [&](std::size_t lane) {
+    if (left[lane] != 0) next.push({event(lane).at_ns, lane});
+  };
+  for (std::size_t lane = 0; lane < lanes_.size(); ++lane) {
+    left[lane] = static_cast<std::size_t>(lanes_[lane].end() - lanes_[lane].begin());
+    offer(lane);
+  }
+  while (!next.empty() || !held_up.empty()) {
+    const auto newest = std::ranges::max_element(held_up, {}, &head::at_ns);
+    const bool force =
+        !held_up.empty() && (next.empty() || newest->at_ns - slack_ns > next.top().at_ns);
+    head now;
+    if (force) {
+      now = *newest;
+      held_up.erase(newest);
+    } else {
+      now = next.top();
+      next.pop();
+    }
+    if (!undoes(event(now.lane), force)) {
+      held_up.push_back(now);
+      continue;
+    }
+    --left[now.lane];
+    offer(now.lane);
+    for (const head& each : held_up) next.push(each);
+    held_up.clear();
   }
 }
 

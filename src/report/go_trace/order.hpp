@@ -13,12 +13,16 @@
 //   [order-4] Events are not copied out of their chunks before their turn. A chunk is freed behind
 //             its last event; what is left when the reader has done its round is copied
 //             (settle()), as it may give the chunk to others.
+//   [order-5] Two events of different lanes may have the same time, or even the wrong order. So on
+//             the way back, too, one that cannot have been the last holds its lane up until what
+//             came after it has been undone.
 #pragma once
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <utility>
 #include <vector>
 
@@ -98,15 +102,16 @@ class trace_order {
     for (auto& lane : lanes_)
       while (!lane.empty() && lane.front().at_ns < at_ns) lane.pop_front();
   }
-  /// Calls f(event) for all, newest first; of one lane, as they came, last first.
+  /// Calls f(event) for all that is settled; of one lane, as they came.
   template <class F>
-  void backwards(F f) const {
-    std::vector<const trace_event*> all;
-    for (const auto& lane : lanes_)
-      for (const trace_event& e : lane) all.push_back(&e);
-    std::ranges::stable_sort(all, {}, [](const trace_event* e) { return e->at_ns; });
-    for (auto at = all.rbegin(); at != all.rend(); ++at) f(**at);
+  void for_each(F f) const {
+    for (const queue& lane : lanes_)
+      for (const trace_event& e : lane) f(e);
   }
+  /// Undoes all, from the newest on, with the same patience as run() [order-5]: `undo` is called as
+  /// trace_model::apply() is.
+  using undo = std::function<bool(const trace_event& e, bool force)>;
+  void backwards(const undo& undoes) const;
 
   /// All that is older.
   void run(trace_model& to, std::int64_t horizon_ns);

@@ -1,8 +1,11 @@
 #include "report/go_trace/session.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
+#include <gort/detail/park.hpp>
+#include <gort/error.hpp>
 #include <gort/time.hpp>
 
 #include "record/event_clock.hpp"
@@ -34,6 +37,11 @@ class guard {
   mutex& m_;
 };
 
+void count_repairs(const trace_model& in, trace::counts& how) {
+  how.repairs = in.repairs();
+  how.first_repair[in.first_repair().copy(how.first_repair, sizeof(how.first_repair) - 1)] = '\0';
+}
+
 }  // namespace
 
 detail::atomic<std::uint32_t> trace_session::is_on;
@@ -43,17 +51,19 @@ trace_session& trace_session::only() {
   return one;
 }
 
-trace_session::stream::stream(trace::sink where, trace_session&)
-    : to(std::move(where)),
-      names(trace_stacks()),
-      file([this](std::string_view bytes) { write(bytes); },
+trace_session::stream::stream(trace_file::sink bytes_go_to)
+    : names(trace_stacks()),
+      file(std::move(bytes_go_to),
            [this](stack_key key, std::vector<trace_frame>& frames) {
              names.frames_of(key, frames);
            }),
       model(file),
       lost_stacks_before(trace_stacks().lost()) {}
 
-void trace_session::stream::write(std::string_view bytes) {
+trace_session::live_stream::live_stream(trace::sink to)
+    : stream([this](std::string_view bytes) { waiting += bytes; }), at_end{std::move(to), {}} {}
+
+void trace_session::receiver::write(std::string_view bytes) {
   if (failed != nullptr) return;
   try {
     to(bytes);
@@ -72,6 +82,7 @@ bool trace_session::open(std::size_t buffer_bytes) {
   if (!record::open_trace_pool(chunks_)) return false;
   if (others || snapshot_in_progress_) return true;
   reader_.take(nullptr);  // what was left by the last one
+  record::begin_losses();
   return reset_trace_stacks();
 }
 
@@ -96,8 +107,9 @@ void trace_session::fill(trace_model& to, const trace_snapshot& seen) const {
 std::error_code trace_session::start(trace::sink to, const trace::options& how) {
   const guard held(lock_);
   if (stream_ != nullptr) return trace::errc::already_enabled;
-  if (!open(how.buffer_bytes) || !start_reader()) return trace::errc::no_memory;
-  auto made = std::make_unique<stream>(std::move(to), *this);
+  if (!open(how.buffer_bytes) || !start_reader([](trace_session& self) { self.read_stream(); }))
+    return trace::errc::no_memory;
+  auto made = std::make_shared<live_stream>(std::move(to));
   refresh_symbols();
   trace_snapshot seen;
   const bool with_stacks = how.stacks || (recorder_.has_value() && recorder_->how.stacks);
@@ -113,29 +125,60 @@ std::error_code trace_session::start(trace::sink to, const trace::options& how) 
 }
 
 // Of the runtime's own, as Go's. It ends where nothing came of it.
-bool trace_session::start_reader() {
-  if (reader_runs_) return true;
-  reader_runs_ = sched::start_system_goroutine(
+bool trace_session::start_reader(void (*reads)(trace_session&)) {
+  return sched::start_system_goroutine(
       "trace reader",
       [](detail::spawn_record* record) {
+        void (*reads)(trace_session&);
+        std::memcpy(&reads, record->storage, sizeof(reads));
         detail::spawn_free(record);
-        only().read_on();
+        reads(only());
       },
-      nullptr);
-  return reader_runs_;
+      reinterpret_cast<void*>(reads));
 }
 
 // [session-2]
-void trace_session::read_on() {
+void trace_session::read_stream() {
+  std::shared_ptr<live_stream> mine;
+  {
+    const guard held(lock_);
+    mine = stream_;
+  }
+  while (mine != nullptr) {
+    gort::sleep(period);
+    {
+      const guard held(lock_);
+      if (stream_ != mine) return;  // stop() does the rest
+      step(false);
+    }
+    hand_over(*mine);
+  }
+}
+
+void trace_session::read_for_recorder() {
   for (;;) {
     gort::sleep(period);
     const guard held(lock_);
-    if (stream_ == nullptr && !recorder_.has_value()) {
-      reader_runs_ = false;
+    if (!recorder_.has_value()) {
+      recorder_is_read_ = false;
       return;
     }
-    step(false);
+    if (stream_ == nullptr) step(false);
   }
+}
+
+// [session-4]
+void trace_session::hand_over(live_stream& s) {
+  const guard is_ours(s.turn);
+  std::string piece;
+  const auto calls = [&](const void* by) {
+    const guard held(lock_);
+    s.called_by = by;
+    if (by != nullptr) piece.swap(s.waiting);
+  };
+  calls(detail::current_g());
+  if (!piece.empty()) s.at_end.write(piece);
+  calls(nullptr);
 }
 
 void trace_session::step(bool last) {
@@ -146,6 +189,7 @@ void trace_session::step(bool last) {
   }
   stream& s = *stream_;
   const std::int64_t complete_ns = reader_.take(&s.order);
+  s.untold_losses = record::untold_losses();  // before a chunk becomes free, and they are told
   s.order.drop_before(s.began_ns);
   s.order.run(s.model, complete_ns);
   s.order.settle();
@@ -160,23 +204,31 @@ void trace_session::step(bool last) {
 }
 
 trace::counts trace_session::stop() {
-  std::unique_ptr<stream> ended;
+  std::shared_ptr<live_stream> ended;
   trace::counts how;
+  bool is_mine = false;
   {
     const guard held(lock_);
-    if (stream_ == nullptr) return how;
-    // What comes from now on is dropped: the seams fall silent one after the other.
-    stream& s = *stream_;
-    step(true);
-    how.events = s.model.events();
-    how.lost_events = s.model.lost();
-    how.repairs = s.model.repairs();
-    how.lost_stacks = trace_stacks().lost() - s.lost_stacks_before;
-    how.bytes = s.file.bytes();
-    ended = std::move(stream_);
-    observe_no_more();
+    ended = stream_ != nullptr ? stream_ : ended_.lock();  // of which a part may still wait
+    if (ended == nullptr) return how;
+    if (ended->called_by == detail::current_g())
+      throw runtime_error("trace: stop() is called by the sink of the trace");
+    if (stream_ != nullptr) {
+      // What comes from now on is dropped: the seams fall silent one after the other.
+      live_stream& s = *stream_;
+      step(true);
+      how.events = s.model.events();
+      how.lost_events = s.model.lost() + s.untold_losses;
+      count_repairs(s.model, how);
+      how.lost_stacks = trace_stacks().lost() - s.lost_stacks_before;
+      how.bytes = s.file.bytes();
+      ended_ = std::exchange(stream_, nullptr);
+      is_mine = true;
+      observe_no_more();
+    }
   }
-  if (ended->failed != nullptr) std::rethrow_exception(ended->failed);
+  hand_over(*ended);
+  if (is_mine && ended->at_end.failed != nullptr) std::rethrow_exception(ended->at_end.failed);
   return how;
 }
 
@@ -189,8 +241,11 @@ std::error_code trace_session::start_recorder(const void* who,
     return recorder_->who == who ? trace::errc::recorder_enabled
                                  : trace::errc::other_recorder_enabled;
   }
-  if (!open(how.max_bytes + chunks_for_bursts * record::trace_chunk::bytes) || !start_reader())
+  if (!open(how.max_bytes + chunks_for_bursts * record::trace_chunk::bytes))
     return trace::errc::no_memory;
+  if (!recorder_is_read_)
+    recorder_is_read_ = start_reader([](trace_session& self) { self.read_for_recorder(); });
+  if (!recorder_is_read_) return trace::errc::no_memory;
   // Nothing of the snapshot is needed but the moment at which all know.
   trace_snapshot seen;
   const bool with_stacks = how.stacks || stream_ != nullptr;
@@ -237,40 +292,60 @@ void trace_session::forget_the_old() {
   reader_.forget_samples_before(std::max(recorder_->forgotten_ns, old_ns));
 }
 
+// It ends, whatever is thrown.
+struct trace_session::snapshot_end {
+  trace_session& of;
+  bool has_begun = false;
+  ~snapshot_end() {
+    if (!has_begun) return;
+    const guard held(of.lock_);
+    of.snapshot_in_progress_ = false;
+  }
+};
+
 std::error_code trace_session::write_recorder(const void* who, const trace::sink& to,
-                                              trace::counts& how) {
-  std::unique_ptr<stream> made;
+                                              trace::counts& how, trace::counts& last) {
+  snapshot_end ending{*this};
+  trace_order events;
+  trace_snapshot seen;
+  std::int64_t began_ns = 0;
+  std::uint64_t untold = 0;
   {
     const guard held(lock_);
     if (!recorder_.has_value() || recorder_->who != who) return trace::errc::recorder_disabled;
     if (std::exchange(snapshot_in_progress_, true)) return trace::errc::snapshot_in_progress;
-    made = std::make_unique<stream>(to, *this);
+    ending.has_begun = true;
     refresh_symbols();
-    trace_snapshot seen;
-    if (!seen.take(nullptr, recorder_->how.stacks)) {
-      snapshot_in_progress_ = false;
-      return trace::errc::no_memory;
-    }
+    if (!seen.take(nullptr, recorder_->how.stacks)) return trace::errc::no_memory;
     reader_.take(stream_ == nullptr ? nullptr : &stream_->order);
     if (stream_ != nullptr) stream_->order.settle();
-    reader_.look_again(made->order);
-    const std::int64_t began_ns = recorder_->forgotten_ns + 1;
-    made->order.drop_before(began_ns);
-    rewind_to(began_ns, made->order, seen, made->model);
-    made->model.start(began_ns, began_ns);
-    made->order.run(made->model, seen.began_ns);
-    how.events = made->model.events();
-    how.lost_events = made->model.lost();
-    how.repairs = made->model.repairs();
+    reader_.look_again(events);
+    untold = record::untold_losses();
+    began_ns = recorder_->forgotten_ns + 1;
   }
+  // The sink may block: nobody waits for it but those that want a snapshot too.
+  receiver at_end{to, {}};
+  const auto made =
+      std::make_unique<stream>([&at_end](std::string_view bytes) { at_end.write(bytes); });
+  made->order = std::move(events);
+  made->order.drop_before(began_ns);
+  rewind_to(began_ns, made->order, seen, made->model);
+  made->model.start(began_ns, began_ns);
+  made->order.run(made->model, seen.began_ns);
   made->model.end();
+  how.events = made->model.events();
+  how.lost_events = made->model.lost() + untold;
+  count_repairs(made->model, how);
   how.bytes = made->file.bytes();
-  {
-    const guard held(lock_);
-    snapshot_in_progress_ = false;
-  }
-  if (made->failed != nullptr) std::rethrow_exception(made->failed);
+  if (at_end.failed != nullptr) std::rethrow_exception(at_end.failed);
+  const guard held(lock_);
+  last = how;
   return {};
+}
+
+trace::counts trace_session::counts_in(const trace::counts& last) noexcept {
+  const guard held(lock_);
+  return last;
 }
 
 }  // namespace gort::report

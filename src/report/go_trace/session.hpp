@@ -3,17 +3,23 @@
 // Invariants
 //   [session-1] Everything here is guarded by `lock`, a gort::mutex, but what the scheduler's seams
 //               write (record/trace_lane.hpp) and `is_on`, a hint.
-//   [session-2] While there is a stream or a recorder, one goroutine of ours reads the lanes every
-//               `period_ns`. It is the only one that calls the sink, until stop() has seen it end.
+//   [session-2] While there is a stream or a recorder, a goroutine of ours reads the lanes every
+//               `period_ns`: that of the stream, if there is one. What it makes of them waits in
+//               the stream.
 //   [session-3] A stream begins with a snapshot of the stopped world and goes on from there. A
 //               recorder keeps chunks, and begins at the end: with a snapshot when it is written,
 //               from which the events lead back (rewind.hpp).
+//   [session-4] A sink is the program's: it is called without the lock, and may block for as
+//               long as it likes, or call what is in trace.hpp. Who calls it has `turn`, and takes
+//               all that waits: so the pieces stay in order, and after him, once the stream has
+//               ended, nothing waits any more. `lock` may be taken with `turn`, not the other way.
 #pragma once
 
 #include <cstdint>
 #include <exception>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include <gort/detail/atomic.hpp>
 #include <gort/mutex.hpp>
@@ -38,16 +44,17 @@ class trace_session {
   std::error_code start_recorder(const void* who, const trace::flight_recorder::config& how);
   void stop_recorder(const void* who) noexcept;
   bool records_for(const void* who) noexcept;
-  std::error_code write_recorder(const void* who, const trace::sink& to, trace::counts& how);
+  /// `last` becomes the same as `how` where all of it has been written.
+  std::error_code write_recorder(const void* who, const trace::sink& to, trace::counts& how,
+                                 trace::counts& last);
+  trace::counts counts_in(const trace::counts& last) noexcept;
 
   static detail::atomic<std::uint32_t> is_on;
 
  private:
-  // One that is being written.
+  // One that is being written: what is made of the events goes to `bytes_go_to`.
   struct stream {
-    stream(trace::sink where, trace_session& of);
-    trace::sink to;
-    std::exception_ptr failed;
+    explicit stream(trace_file::sink bytes_go_to);
     trace_names names;
     trace_file file;
     trace_model model;
@@ -55,8 +62,23 @@ class trace_session {
     std::int64_t began_ns = 0;
     std::int64_t generation_ns = 0;
     std::uint64_t lost_stacks_before = 0;
+    std::uint64_t untold_losses = 0;  // when it was last read
+  };
+  // Where that goes, and what came of it.
+  struct receiver {
+    trace::sink to;
+    std::exception_ptr failed;
     void write(std::string_view bytes);
   };
+  // Of start(), whose receiver may be slow.
+  struct live_stream : stream {
+    explicit live_stream(trace::sink to);
+    receiver at_end;                  // under `turn`
+    mutex turn;                       // [session-4]
+    std::string waiting;              // guarded by `lock`, as is:
+    const void* called_by = nullptr;  // the goroutine that calls the sink
+  };
+  struct snapshot_end;
   struct recorder {
     const void* who;
     trace::flight_recorder::config how;
@@ -65,8 +87,10 @@ class trace_session {
 
   bool open(std::size_t buffer_bytes);
   void observe_no_more() noexcept;
-  bool start_reader();
-  void read_on();
+  static bool start_reader(void (*reads)(trace_session&));
+  void read_stream();
+  void read_for_recorder();
+  void hand_over(live_stream& s);
   void fill(trace_model& to, const class trace_snapshot& seen) const;
   void step(bool last);
   void forget_the_old();
@@ -74,11 +98,12 @@ class trace_session {
 
   mutex lock_;
   trace_reader reader_;
-  std::unique_ptr<stream> stream_;
+  std::shared_ptr<live_stream> stream_;
+  std::weak_ptr<live_stream> ended_;  // the last one, while a part of it waits
   std::optional<recorder> recorder_;
   std::size_t chunks_ = 0;  // that the lanes may use
   bool snapshot_in_progress_ = false;
-  bool reader_runs_ = false;
+  bool recorder_is_read_ = false;  // by a goroutine of its own
 };
 
 }  // namespace gort::report

@@ -9,6 +9,7 @@
 #include "record/contention.hpp"
 #include "report/pprof/sampled.hpp"
 #include "report/pprof/text.hpp"
+#include "sched/gmp/contention.hpp"
 
 namespace gort::pprof {
 
@@ -82,7 +83,7 @@ std::int64_t block_count() { return stacks_in(record::block_events); }
 report::profile_data collect_block() { return collect(record::block_events); }
 int set_block_rate(int rate_ns) {
   constexpr std::int64_t most = std::numeric_limits<int>::max();
-  return static_cast<int>(std::min(record::block_events.set_rate(rate_ns), most));
+  return static_cast<int>(std::min(sched::set_block_rate(rate_ns), most));
 }
 void write_block_text(const sink& to, int) {
   write_text(record::block_events, "--- contention:\ncycles/second=1000000000\n", to);

@@ -110,7 +110,7 @@ void profiler_main() {
   for (int looks = 0;; ++looks) {
     (void)profiler_note.sleep(cpu_recording.running() ? os::monotonic_ns() + look_each_ns : -1);
     if (os::cpu_timers_run.load_relaxed())
-      os::find_new_threads(looks % looks_per_thorough_one == 0);
+      (void)os::find_new_threads(looks % looks_per_thorough_one == 0);  // or the next time
   }
 }
 
@@ -139,13 +139,21 @@ report::profile_data take_table() {
 
 }  // namespace
 
-void start_cpu_profile(sink where) {
-  if (where == nullptr) throw runtime_error("cpu profile: no sink to write it to");
-  if (!cpu_recording.begin()) throw runtime_error("cpu profiling already in use");
+void start_cpu_profile(sink where, std::error_code& error) {
+  error.clear();
+  if (where == nullptr) {
+    error = std::make_error_code(std::errc::invalid_argument);
+    return;
+  }
+  if (!cpu_recording.begin()) {
+    error = errc::cpu_profile_in_use;
+    return;
+  }
   constexpr std::size_t table_bytes = std::size_t{32} << 20;
   if (!table.prepare(table_bytes) || !start_profiler_thread()) {
     cpu_recording.abandon();
-    throw std::system_error(ENOMEM, std::generic_category(), "CPU profile");
+    error = std::make_error_code(std::errc::not_enough_memory);
+    return;
   }
   to = std::move(where);
   period_ns = second_ns / rate_hz.load_relaxed();
@@ -157,13 +165,22 @@ void start_cpu_profile(sink where) {
   for (auto* each : {&stacks, &stacks_cut, &frames, &frames_without_pointer})
     each->store_relaxed(0);
   door.open();
-  if (const int error = os::start_cpu_timers(period_ns, on_timer); error != 0) {
+  if (const int refused = os::start_cpu_timers(period_ns, on_timer); refused != 0) {
     door.close();
     cpu_recording.abandon();
-    throw std::system_error(error, std::generic_category(), "CPU profile");
+    to = nullptr;
+    error.assign(refused, std::generic_category());
+    return;
   }
   cpu_recording.started();
   profiler_note.wake();
+}
+
+void start_cpu_profile(sink where) {
+  if (where == nullptr) throw runtime_error("cpu profile: no sink to write it to");
+  std::error_code error;
+  start_cpu_profile(std::move(where), error);
+  report::throw_refusal(error, "CPU profile");
 }
 
 void stop_cpu_profile() {

@@ -12,11 +12,16 @@
 
 #include <cstdint>
 #include <mutex>
+#include <system_error>
 
 #include <gort/detail/atomic.hpp>
 #include <gort/mutex.hpp>
 
 namespace gort::report {
+
+/// Throws what says that a profile could not begin: runtime_error if one is on, in Go's words, else
+/// std::system_error. No error: nothing.
+void throw_refusal(const std::error_code& error, const char* profile);
 
 class recording {
  public:

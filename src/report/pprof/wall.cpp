@@ -182,14 +182,22 @@ report::profile_data take_wall_table() {
 
 }  // namespace
 
-void start_wall_profile(sink where) {
-  if (where == nullptr) throw runtime_error("wall profile: no sink to write it to");
-  if (!wall_recording.begin()) throw runtime_error("wall profiling already in use");
+void start_wall_profile(sink where, std::error_code& error) {
+  error.clear();
+  if (where == nullptr) {
+    error = std::make_error_code(std::errc::invalid_argument);
+    return;
+  }
+  if (!wall_recording.begin()) {
+    error = errc::wall_profile_in_use;
+    return;
+  }
   constexpr std::size_t table_bytes = std::size_t{32} << 20;
   const bool barrier = os::fences_running_threads();
   if (!barrier || !wall_table.prepare(table_bytes) || !start_wall_thread()) {
     wall_recording.abandon();
-    throw std::system_error(barrier ? ENOMEM : ENOSYS, std::generic_category(), "wall profile");
+    error.assign(barrier ? ENOMEM : ENOSYS, std::generic_category());
+    return;
   }
   wall_to = std::move(where);
   wall_began_ns.store_relaxed(os::monotonic_ns());
@@ -197,6 +205,13 @@ void start_wall_profile(sink where) {
   wall_door.open();
   wall_recording.started();
   wall_note.wake();
+}
+
+void start_wall_profile(sink where) {
+  if (where == nullptr) throw runtime_error("wall profile: no sink to write it to");
+  std::error_code error;
+  start_wall_profile(std::move(where), error);
+  report::throw_refusal(error, "wall profile");
 }
 
 void stop_wall_profile() {

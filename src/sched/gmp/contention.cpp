@@ -1,5 +1,6 @@
 #include "sched/gmp/contention.hpp"
 
+#include <algorithm>
 #include <span>
 
 #include <gort/detail/random.hpp>
@@ -9,6 +10,7 @@
 #include "record/heap.hpp"
 #include "sched/gmp/labels.hpp"
 #include "sched/gmp/own_stack.hpp"
+#include "sched/gmp/seams.hpp"
 #include "stack/walk.hpp"
 
 namespace gort::sched {
@@ -53,6 +55,12 @@ bool counts(wait_reason why) noexcept {
 
 }  // namespace
 
+std::int64_t set_block_rate(std::int64_t rate_ns) noexcept {
+  const std::int64_t before = record::block_events.set_rate(rate_ns);
+  seam::look_again();
+  return before;
+}
+
 void watched_wait::begin(wait_reason why) noexcept {
   if (counts(why)) since_ns_ = os::monotonic_ns();
 }
@@ -87,7 +95,7 @@ namespace gort::runtime {
 
 void set_block_profile_rate(std::int64_t rate_ns) {
   constexpr std::int64_t most_ns = std::int64_t{1} << 40;
-  record::block_events.set_rate(rate_ns < most_ns ? rate_ns : most_ns);
+  sched::set_block_rate(std::min(rate_ns, most_ns));
 }
 
 std::int64_t set_mem_profile_rate(std::int64_t bytes) {

@@ -33,13 +33,15 @@ inline void note_lock_wait(const lock_wait&) noexcept {}
 
 namespace gort::sched {
 
-/// Exists while its function waits: in park() and its like. Not sleeps, the network, and waits for
-/// ever, as in Go.
+/// The block profile's rate; returns the previous one. Not in a signal handler.
+std::int64_t set_block_rate(std::int64_t rate_ns) noexcept;
+
+/// Exists while its function waits: in park() and its like, where seam::is_wait_wanted(). Not
+/// sleeps, the network, and waits for ever, as in Go.
 class watched_wait {
  public:
-  static bool is_wanted() noexcept { return record::block_events.rate() != 0; }
   explicit watched_wait(detail::wait_reason why) noexcept {
-    if (is_wanted()) [[unlikely]]
+    if (record::block_events.rate() != 0) [[unlikely]]
       begin(why);
   }
   ~watched_wait() {

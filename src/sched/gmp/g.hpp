@@ -73,10 +73,12 @@ struct g {
   unsigned uncaught_exceptions = 0;
   int saved_errno = 0;
 
+  // Here begins a cache line: a wait writes these two.
+  atomic<std::int64_t> waiting_since_ns;
+  atomic<const awaited*> awaits;  // with `reason`; null: the wait may end otherwise
   std::uint64_t id = 0;
   std::uint64_t parent_id = 0;
   const void* creation_pc = nullptr;
-  atomic<std::int64_t> waiting_since_ns;
   char* stack_low = nullptr;  // the slot, guard included
   spawn_extra* extra = nullptr;
   sched::local_values* locals = nullptr;
@@ -92,8 +94,7 @@ struct g {
   std::int64_t woken_at_ns = 0;
   std::int64_t blocked_at_ns = 0;
   atomic<std::uint64_t> latency_stamp;
-  atomic<const awaited*> awaits;  // with `reason`; null: the wait may end otherwise
-  std::int64_t cpu_ns = 0;        // used in stretches that have ended (cpu_accounts.hpp)
+  std::int64_t cpu_ns = 0;  // used in stretches that have ended (cpu_accounts.hpp)
   // The profiler's; a counted reference. Written by the goroutine itself, and read by handlers of
   // signals on its thread.
   atomic<label_set*> labels;

@@ -28,7 +28,7 @@ struct goroutine_view {
   g_status status = g_status::idle;
   detail::wait_reason reason = detail::wait_reason::none;
   std::int64_t waiting_since_ns = 0;  // CLOCK_MONOTONIC; 0: unknown. Or since when in a call
-  const void* saved_sp = nullptr;     // as gort_switch left it; null: running, or never started
+  const void* saved_sp = nullptr;     // as the switch has left it; null: running, or never started
   const void* stack_low = nullptr;
   const void* stack_high = nullptr;
   std::size_t guard_bytes = 0;     // from stack_low on, where nothing can be read

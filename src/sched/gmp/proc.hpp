@@ -32,8 +32,10 @@
 #include "record/trace_lane.hpp"
 #include "sched/gmp/g.hpp"
 #include "sched/gmp/m_samples.hpp"
+#include "sched/gmp/runnable_list.hpp"
 #include "sched/parts/note.hpp"
 #include "sched/parts/nursery.hpp"
+#include "sched/parts/record_packs.hpp"
 #include "sched/parts/runq.hpp"
 #include "sched/parts/timer_heap.hpp"
 #include "sched/parts/turns.hpp"
@@ -44,8 +46,8 @@ constexpr int procs_max = 4096;
 constexpr std::uint32_t runq_capacity = 256;
 constexpr unsigned id_batch_max = 1024;
 constexpr std::size_t slot_cache_max = 32;
-constexpr std::size_t record_cache_max = 256;
-constexpr std::size_t records_per_block = 256;  // of spawn records, as they are allocated
+constexpr std::size_t record_cache_max = 256;   // a power of two
+constexpr std::size_t records_per_block = 512;  // of spawn records, as they are allocated
 constexpr std::size_t record_block_bytes = records_per_block * sizeof(spawn_record);
 constexpr std::size_t thread_stack_bytes = 256 << 10;  // of each thread that we start
 constexpr std::size_t in_place_at_first = 1024;        // [crowd-1]
@@ -83,7 +85,7 @@ struct alignas(128) p : turn_keeping {
   std::size_t slot_count = 0;
   void* slots[slot_cache_max] = {};
   std::size_t record_count = 0;
-  spawn_record* records = nullptr;
+  spawn_record* records[record_cache_max] = {};
 
   alignas(64) detail::timer_heap timers;
   record::shard recorded;  // written by the holder [count-1]
@@ -154,6 +156,9 @@ struct m {
   std::int64_t asleep_at_cpu_ns = 0;  // when it was last seen asleep; less: never
   std::uint8_t presses = 0;           // how often it was asked to since then
   bool parked_asleep = false;         // it slept in a call when the end came [freeze-3]
+  // In place, and not let go for being at a bad one [freeze-2]. Written with the turn, and cleared
+  // by itself when it parks.
+  detail::atomic<bool> kept{false};
 
   record::lane trace_lane;   // the trace's: written by the thread, inside gort
   std::int64_t left_ns = 0;  // when observers were told that a goroutine leaves; likewise [seam-5]
@@ -181,40 +186,6 @@ struct m {
 struct exception_globals {
   void* caught;
   unsigned uncaught;
-};
-
-// A first-in-first-out list of runnables, linked through themselves.
-struct runnable_list {
-  runnable head = 0;
-  runnable tail = 0;
-  std::size_t size = 0;
-
-  void push_back(runnable r) noexcept {
-    link_of(r) = 0;
-    if (tail != 0)
-      link_of(tail) = r;
-    else
-      head = r;
-    tail = r;
-    ++size;
-  }
-
-  void push_front(runnable r) noexcept {
-    link_of(r) = head;
-    head = r;
-    if (tail == 0) tail = r;
-    ++size;
-  }
-
-  runnable pop_front() noexcept {
-    const runnable r = head;
-    if (r != 0) {
-      head = link_of(r);
-      if (head == 0) tail = 0;
-      --size;
-    }
-    return r;
-  }
 };
 
 // First in, first out, with removal from the middle.
@@ -254,7 +225,7 @@ struct scheduler {
   // What may be picked of both lists and `held_back`, where goroutines that have not started wait
   // while it is `crowded` [crowd-2].
   detail::atomic<std::uint32_t> global_size;
-  detail::atomic<std::uint32_t> crowded;
+  detail::atomic<std::uint32_t> in_place_size;  // of these, those in place
   runnable_list held_back;
   std::size_t in_place_limit = in_place_at_first;
   std::size_t resumed_in_crowd = 0;  // since that limit was reached or raised
@@ -286,7 +257,10 @@ struct scheduler {
   std::uint32_t outside_wakers = 0;  // see expect_wakes_from_outside()
   std::uint32_t plain_parked = 0;    // plain threads asleep in park()
   std::uint64_t next_id = 2;         // 1 is the main goroutine
-  spawn_record* free_records = nullptr;
+  detail::record_packs free_records;
+
+  // Guarded by lock. Read by each start of a goroutine, seldom written: not beside what changes.
+  alignas(64) detail::atomic<std::uint32_t> crowded;
 
   // Written with the world stopped (or before it first runs).
   detail::atomic<std::int32_t> proc_count;  // GOMAXPROCS
@@ -331,7 +305,6 @@ void start_runtime() noexcept;  // idempotent
 
 // src/sched/switching/schedule.cpp
 void scheduler_loop(m& here) noexcept;  // g0; returns when the M ends
-void finish_switch() noexcept;
 
 // src/sched/switching/queues.cpp
 void push_tail_overflow(p& here, runnable r) noexcept;
@@ -339,7 +312,6 @@ inline void push_tail(p& here, runnable r) noexcept {  // overflow goes to the g
   if (!here.queue.push(r)) [[unlikely]]
     push_tail_overflow(here, r);
 }
-void push_next(p& here, runnable r) noexcept;  // what was next goes to the tail
 void push_unstarted(p& here, runnable r) noexcept;
 void submit_global(runnable r) noexcept;  // from anywhere, wakes
 /// Takes one of what all Ps share, and with `batch` queues some more. in turn: of the global queue

@@ -7,6 +7,7 @@
 #include <gort/detail/spin_lock.hpp>
 
 #include "base/sanitizer.hpp"
+#include "record/contention.hpp"
 #include "record/event_clock.hpp"
 #include "sched/gmp/current.hpp"
 #include "sched/gmp/observer.hpp"
@@ -58,7 +59,8 @@ std::uint32_t wanted_by(const observer& o) noexcept {
 }
 
 void want_locked() noexcept {
-  std::uint32_t all = bit(seam::at::sanitized, base::program_has_asan());
+  std::uint32_t all = bit(at::sanitized, base::program_has_asan()) |
+                      bit(at::waits, record::block_events.rate() != 0);
   bool times = false;
   for (const auto& each : tables) {
     const observer* o = each.load_relaxed();
@@ -76,7 +78,8 @@ void want_locked() noexcept {
 
 /// Calls what `which` points to in each table that has it.
 template <class Function, class... A>
-void call(Function observer::*which, A&... arguments) noexcept {
+[[gnu::always_inline]] inline void call(Function observer::*which, A&... arguments) noexcept {
+#pragma GCC unroll 3
   for (const auto& each : tables) {
     const observer* o = each.load_acquire();  // pairs with the release in observe()
     if (o != nullptr && o->*which != nullptr) (o->*which)(arguments...);
@@ -327,10 +330,9 @@ void tell_switch_and_start(m& here, g& from, g& to) noexcept {
   if (is_wanted(at::switched)) tell_switched(here, from, to);
 }
 
-void look_for_sanitizer() noexcept {
-  // Acquire-release, with itself alone: the word is a hint [seam-1].
-  if (base::program_has_asan())
-    wanted.value.fetch_or_acq_rel(static_cast<std::uint32_t>(at::sanitized));
+void look_again() noexcept {
+  detail::spin_guard guard(tables_lock);
+  want_locked();
 }
 
 void tell_world_stops() noexcept {

@@ -9,8 +9,8 @@
 // and calls who wants it. The change of state itself is made here, too.
 //
 // Invariants
-//   [seam-1] The word is written by observe() and stop_observing(), and once before the first
-//            switch; it shares its cache line with nothing.
+//   [seam-1] The word is written by observe(), stop_observing() and look_again(); it shares its
+//            cache line with nothing.
 //   [seam-2] g::status is written by whom the G belongs to at that moment [g-3]: its own thread,
 //            who is about to run it, or who holds sched.lock while its thread waits in place. Only
 //            who takes the P of a thread is a second party: it compares and swaps, from `running`.
@@ -82,6 +82,7 @@ enum class at : std::uint32_t {
   switched = 1u << 19,
   collected = 1u << 20,
   sanitized = 1u << 21,  // AddressSanitizer's runtime is in the program: it is told of switches
+  waits = 1u << 22,      // the block profile (contention.hpp)
 };
 
 struct alignas(64) word_of_its_own {
@@ -148,13 +149,18 @@ inline void starts(g& it) noexcept {
 inline bool is_switch_wanted() noexcept {
   return is_wanted(at::started | at::switched | at::sanitized);
 }
+/// Whether anybody wants to know of an end and of the start that follows on the same stack.
+inline bool is_succession_wanted() noexcept {
+  return is_wanted(at::ended | at::started | at::switched);
+}
 inline void starts_by_switch(g& to) noexcept {
   to.status.store_relaxed(g_status::running);
   to.readied.store_relaxed(no_wake_up);
 }
 
-/// Once, before the first switch.
-void look_for_sanitizer() noexcept;
+/// After a change of what nobody observes: once before the first switch, for sanitizers, and with
+/// the block profile's rate.
+void look_again() noexcept;
 
 /// It goes on where it is, with a P again: no park() ends with it, so a wake-up that has come
 /// stays.
@@ -165,10 +171,15 @@ inline void goes_on(g& it) noexcept {
   it.status.store_relaxed(g_status::running);
 }
 
+/// Whether anybody wants to know of a wait: one look for all.
+inline bool is_wait_wanted() noexcept { return is_wanted(at::blocked | at::waits); }
+inline void blocks_untold(g& it) noexcept {
+  it.status.store_release(g_status::waiting);  // pairs with the acquire in tell_unblocked()
+}
 inline void blocks(g& it, detail::wait_reason why) noexcept {
   if (is_wanted(at::blocked)) [[unlikely]]
     tell_blocked(it, why);
-  it.status.store_release(g_status::waiting);  // pairs with the acquire in tell_unblocked()
+  blocks_untold(it);
 }
 
 /// By the one that has the right to [park-1], before it queues `it`.

@@ -40,7 +40,8 @@
 // All of it belongs to the P's holder; sysmon reads the atomic ones. The order is explored by
 // tests/model/turns_model.cpp, which is why this knows nothing of queues but their names.
 //
-// Rejected: counting picks alone (a source's turn came after 16 * 61 slices); a clock at each poll
+// Rejected: counting picks alone (a source's turn came after 16 * 61 slices); a poll at each 15th
+// pick, for each source within 61 (trees: 1.5 to 1.8 times the time); a clock at each poll
 // (25 ns where the kernel lets user code read it, a microsecond where not); ages of goroutines (one
 // store more for each that is readied, and those who have waited for long would all come before
 // one that needs a moment).

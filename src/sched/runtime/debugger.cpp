@@ -56,6 +56,7 @@ extern "C" {
 [[gnu::used]] extern const debugger_fact gort_debugger_sched[] = {
     {"script", &gort_gdb_script_is_linked},
     {"g_bytes", nullptr, record_bytes},
+    {"g_colors", nullptr, colors},
     {"g.saved_sp", nullptr, offsetof(g, saved_sp)},
     {"g.on_cpu", nullptr, offsetof(g, on_cpu)},
     {"g.reason", nullptr, offsetof(g, reason)},

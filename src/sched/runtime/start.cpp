@@ -72,7 +72,7 @@ void start_runtime() noexcept {
     watch_for_exit();
     watch_for_fork();
   }
-  seam::look_for_sanitizer();
+  seam::look_again();
   {
     const os::init_trace part("gort/preemption");
     os::keep_program_mask();

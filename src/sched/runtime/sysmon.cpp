@@ -50,6 +50,9 @@ constexpr std::int64_t period_max_ns = 10'000'000;
 constexpr std::int64_t period_max_with_idle_ns = 1'000'000;
 constexpr std::int64_t period_max_with_waiting_ns = 2'500'000;
 constexpr std::int64_t computed_ns = 2'500'000;
+// More than answering a signal costs: one that sleeps where it cannot park, or where its signals
+// wait as under ThreadSanitizer, would be kept from sleeping by being asked.
+constexpr std::int64_t asked_ns = 250'000;
 constexpr std::int64_t announced_ns = 20'000;
 constexpr std::int64_t blocked_ns = 250'000;
 // A thread that sleeps in the kernel keeps its P that long if nobody wants it.
@@ -78,7 +81,8 @@ struct watch {
   seen_count slice;
   seen_count turns;
   std::int64_t eager_until_ns = 0;
-  std::int64_t cpu_ns = -1;  // of the holder's thread when this turn was first looked into
+  // Of the holder's thread, from which on it is asked to park; -1: this turn was not looked into.
+  std::int64_t ask_from_cpu_ns = -1;
   std::int64_t last_cpu_ns = -1;
   std::int64_t last_look_ns = 0;  // when that was
   std::int64_t awake_ns = 0;      // when it was last found to have used its CPU
@@ -127,8 +131,9 @@ bool take_or_preempt(p& each, watch& seen, look& round, bool wanted,
   }
   const os::thread_handle thread = who->thread.load_relaxed();  // a hint
   const std::int64_t cpu_ns = os::thread_cpu_ns(thread);
-  if (seen.cpu_ns < 0) {
-    seen.cpu_ns = seen.last_cpu_ns = cpu_ns;
+  if (seen.ask_from_cpu_ns < 0) {
+    seen.ask_from_cpu_ns = cpu_ns + computed_ns;
+    seen.last_cpu_ns = cpu_ns;
     seen.last_look_ns = seen.awake_ns = now_ns;
     return false;
   }
@@ -147,9 +152,10 @@ bool take_or_preempt(p& each, watch& seen, look& round, bool wanted,
   }
   // Only a thread that has really computed: one that merely waits for a CPU may be about to block,
   // and the signal would disturb that.
-  if (wanted && now_ns - seen.slice.since_ns >= time_slice_ns &&
-      cpu_ns - seen.cpu_ns >= computed_ns)
+  if (wanted && now_ns - seen.slice.since_ns >= time_slice_ns && cpu_ns >= seen.ask_from_cpu_ns) {
+    seen.ask_from_cpu_ns = cpu_ns + asked_ns;
     preempt(each, seen.tick);
+  }
   return false;
 }
 
@@ -162,7 +168,7 @@ bool look_at(p& each, watch& seen, look& round) noexcept {
   if (!same) {
     seen.tick = tick;
     seen.since_ns = now_ns;
-    seen.cpu_ns = -1;
+    seen.ask_from_cpu_ns = -1;
     seen.call_since_ns = -1;
   }
   const bool has_ready =

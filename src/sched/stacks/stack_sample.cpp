@@ -51,7 +51,8 @@ std::uint16_t measure_birth(p& here, g* where, void* slot, unsigned size_class,
 }
 
 std::size_t usable_stack_bytes(unsigned size_class) noexcept {
-  return stack::class_bytes(size_class) - stack::guard_bytes(size_class) - record_bytes;
+  return stack::class_bytes(size_class) - stack::guard_bytes(size_class) - record_bytes -
+         color_bytes_max;
 }
 
 // Also of one that sysmon holds still [trim-1], by a barrier that ThreadSanitizer does not see.

@@ -118,11 +118,11 @@ void free_os_memory() noexcept {
   if (auto* const more = sched::free_more_memory.load_acquire(); more != nullptr) more();
   if constexpr (!sched::possible) return;
   for (unsigned i = 0; i < stack::size_class_count; ++i) {
-    for (;;) {
+    for (unsigned round = 0;; ++round) {
       const stack::cooled done = stack::give_back_free(i, sched::at_once);
       sched::count(done);
       if (done.how == stack::cooled::how::busy)
-        os::yield_thread();
+        os::give_way(round);
       else if (done.how != stack::cooled::how::done)
         break;
     }

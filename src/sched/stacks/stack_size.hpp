@@ -22,11 +22,31 @@ constexpr std::size_t builtin_stack_bytes =
     base::with_asan ? sanitized_stack_bytes : std::size_t{192} << 10;
 constexpr std::size_t stack_bytes_max = std::size_t{1} << 30;
 
-// The g at the top of a slot.
-constexpr std::size_t record_bytes = (sizeof(g) + 63) / 64 * 64;
+// The g at the top of a slot, but for some lines.
+constexpr std::size_t line_bytes = 64, colors = 16;
+constexpr std::size_t record_bytes = (sizeof(g) + line_bytes - 1) / line_bytes * line_bytes;
+constexpr std::size_t color_bytes_max = (colors - 1) * line_bytes;
+
+/// The tops of all slots are at the end of a page. So what each goroutine uses most, its record and
+/// its first frames, would have the same few sets of the caches to share with all others, and ten
+/// goroutines would fill those of the first level: each slot's begins at another line.
+inline std::size_t color_bytes(const void* slot) noexcept {
+  constexpr unsigned slot_shift = 14, next_shift = 19;  // slots are 16 KiB or more
+  const auto at = reinterpret_cast<std::uintptr_t>(slot);
+  return ((at >> slot_shift) + (at >> next_shift)) % colors * line_bytes;
+}
+
 inline g* record_of_slot(void* slot, unsigned size_class) noexcept {
   return reinterpret_cast<g*>(static_cast<char*>(slot) + stack::class_bytes(size_class) -
-                              record_bytes);
+                              record_bytes - color_bytes(slot));
+}
+
+/// Whether the goroutine's own stack is the one in use [trim-5]. Of one that sysmon holds still, by
+/// a barrier that ThreadSanitizer does not see, too.
+GORT_UNSANITIZED inline bool is_within_stack(const g& who, const void* sp) noexcept {
+  const auto at = reinterpret_cast<std::uintptr_t>(sp);
+  return at >= reinterpret_cast<std::uintptr_t>(who.stack_low) &&
+         at <= reinterpret_cast<std::uintptr_t>(&who);
 }
 
 struct stack_sizes {

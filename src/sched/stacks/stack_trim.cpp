@@ -26,6 +26,9 @@
 //            waits, which is no younger goroutine's; and one that begins later runs first, which
 //            takes the claim away. `trim` itself belongs to the slot: it is not constructed anew.
 //   [trim-4] A round looks at 64 slots and drops the pages of at most 8.
+//   [trim-5] A goroutine may have parked on a stack of the program's own (ucontext, Boost.Context).
+//            Where that is says nothing about the slot, and what lies between the two belongs to
+//            somebody else. Such a goroutine keeps its pages.
 //
 // Rejected: claiming by a cas on on_cpu (the runner loads it, then stores: a claim between the two
 // is overwritten; to make it safe each switch needs a locked instruction); stopping the world;
@@ -99,8 +102,9 @@ GORT_LEFT_BY_SWITCH bool is_candidate(g& who, std::int64_t now_ns, candidate& ou
 GORT_LEFT_BY_SWITCH void drop_unused(const os::page_map& pages, const candidate& what) noexcept {
   g& who = *what.who;
   char* low = who.stack_low + stack::guard_bytes(who.stack_class);
-  char* high = os::page_of(static_cast<char*>(who.saved_sp) - red_zone_bytes);
   __atomic_store_n(&who.trimmed_since_ns, what.since_ns, __ATOMIC_RELAXED);
+  if (!is_within_stack(who, who.saved_sp)) return;  // [trim-5]
+  char* high = os::page_of(static_cast<char*>(who.saved_sp) - red_zone_bytes);
   if (high <= low) return;
   const os::page_map::touched found = pages.scan(low, high);
   if (found.bytes == 0) return;

@@ -8,6 +8,7 @@
 #include "os/memory.hpp"
 #include "sched/gmp/g.hpp"
 #include "sched/stacks/stack_sample.hpp"
+#include "sched/stacks/stack_size.hpp"
 #include "stack/slots.hpp"
 
 namespace gort::sched {
@@ -19,7 +20,9 @@ namespace gort::sched {
   const g& self = *detail::current_g();
   if (!detail::is_goroutine(self)) return;
   char* low = self.stack_low + stack::guard_bytes(self.stack_class);
-  char* end = os::page_of(static_cast<char*>(__builtin_frame_address(0)) - kept_bytes);
+  void* const here = __builtin_frame_address(0);
+  if (!is_within_stack(self, here)) return;  // [trim-5]
+  char* end = os::page_of(static_cast<char*>(here) - kept_bytes);
   if (end <= low) return;
   remember_use(self);
   os::give_back(low, static_cast<std::size_t>(end - low));

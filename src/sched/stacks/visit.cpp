@@ -59,7 +59,7 @@ void show_to(const visit_target& each, parked_visitor& visitor) noexcept {
 }
 
 void visit_batch(const visit_target* all, std::size_t count, parked_visitor& visitor) noexcept {
-  while (!begin_claims()) os::yield_thread();  // sysmon, for a few system calls
+  for (unsigned i = 0; !begin_claims(); ++i) os::give_way(i);  // sysmon, for a few system calls
   for (std::size_t i = 0; i < count; ++i) {
     std::uint32_t none = trim_none;
     all[i].who->trim.cas_acq_rel(none, trim_claimed);  // as all that change it

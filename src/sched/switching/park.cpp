@@ -1,4 +1,4 @@
-// Waiting, being woken, and giving way: what locks, channels and the poller call. schedule.cpp
+// Waiting, being woken, and giving way: what locks, channels and the poller call. switch.hpp
 // switches.
 #include <gort/detail/park.hpp>
 
@@ -8,6 +8,7 @@
 #include "sched/gmp/current.hpp"
 #include "sched/gmp/seams.hpp"
 #include "sched/switching/schedule.hpp"
+#include "sched/switching/switch.hpp"
 
 namespace gort::detail {
 
@@ -50,11 +51,15 @@ constexpr bool may_be_counted(wait_reason why) noexcept {
   if (for_mutex) latency::end_mutex_wait(mutex_wait, self->m->p_on_entry());
 }
 
-[[gnu::always_inline]] inline void park_goroutine(g* self, wait_reason why,
-                                                  const awaited* what) noexcept {
-  inside_gort inside;
+// Inside gort. is_told: whether somebody may want to know.
+template <bool is_told>
+[[gnu::always_inline]] GORT_LEFT_BY_SWITCH inline void park_goroutine(
+    g* self, wait_reason why, const awaited* what) noexcept {
   delay_point(delay_at::park);
-  seam::blocks(*self, why);
+  if constexpr (is_told)
+    seam::blocks(*self, why);
+  else
+    seam::blocks_untold(*self);
   // Relaxed, all: read by dumps with the world stopped; a dump may see the time up to a sysmon
   // period early.
   self->reason.store_relaxed(why);
@@ -62,26 +67,38 @@ constexpr bool may_be_counted(wait_reason why) noexcept {
   self->waiting_since_ns.store_relaxed(sched::sched.coarse_now_ns.load_relaxed());
   if (may_be_counted(why))
     leave_counted(self, why);
-  else
+  else if constexpr (is_told)
     leave(self);
+  else
+    leave_here(self);
   self->reason.store_relaxed(wait_reason::none);
+}
+
+[[gnu::noinline]] void park_told(g* self, wait_reason why, const awaited* what) noexcept {
+  const watched_wait watched(why);
+  if (self == nullptr || self->kind != g_kind::goroutine) return park_thread(current_g(), why);
+  inside_gort inside;
+  park_goroutine<true>(self, why, what);
 }
 
 }  // namespace
 
-void park(wait_reason why, const awaited* what) noexcept {
+GORT_LEFT_BY_SWITCH void park(wait_reason why, const awaited* what) noexcept {
   g* self = arch::load_current_g();
-  const bool by_goroutine = self != nullptr && self->kind == g_kind::goroutine;
-  if (by_goroutine && !watched_wait::is_wanted()) [[likely]]
-    return park_goroutine(self, why, what);
-  const watched_wait watched(why);
-  if (by_goroutine)
-    park_goroutine(self, why, what);
-  else
-    park_thread(current_g(), why);
+  if (self != nullptr && self->kind == g_kind::goroutine) [[likely]] {
+    inside_gort inside;  // an observer that comes to be meanwhile sees it running
+    if (!seam::is_wait_wanted()) [[likely]]
+      return park_goroutine<false>(self, why, what);
+  }
+  park_told(self, why, what);
 }
 
 namespace {
+
+[[gnu::noinline]] void ready_elsewhere(g* target) noexcept {
+  seam::unblocked(*target, nullptr);
+  submit_global(to_runnable(target));
+}
 
 // queue: puts a runnable into the queues of the P that this thread has.
 template <class Queue>
@@ -90,13 +107,11 @@ template <class Queue>
     return ready_thread(target);
   inside_gort inside;
   delay_point(delay_at::ready);
-  m* here = current_m();
-  p* mine = here == nullptr ? nullptr : here->p_on_entry();
+  p* mine = held_p();
+  if (mine == nullptr) [[unlikely]]
+    return ready_elsewhere(target);
   seam::unblocked(*target, mine);
-  if (mine != nullptr) [[likely]]
-    queue(*mine, to_runnable(target));
-  else
-    submit_global(to_runnable(target));
+  queue(*mine, to_runnable(target));
 }
 
 }  // namespace
@@ -139,7 +154,7 @@ void yield_now() noexcept {
       other = instead;
     }
   }
-  leave_for(self, other, false);
+  leave_here_for(self, other, false);
 }
 
 }  // namespace gort::detail

@@ -32,10 +32,12 @@ template <class Queue>
 [[gnu::noinline]] void overflow(Queue& full, runnable extra) noexcept {
   runnable half[runq_capacity / 2];
   const std::uint32_t count = full.take_half(half);
+  runnable_list moved;
+  for (std::uint32_t i = 0; i < count; ++i) moved.push_back(half[i]);
+  moved.push_back(extra);
   {
     detail::spin_guard guard(sched.lock);
-    for (std::uint32_t i = 0; i < count; ++i) sched.global_queue.push_back(half[i]);
-    sched.global_queue.push_back(extra);
+    sched.global_queue.append(moved);
     count_global_locked();
   }
   wake_if_idle();
@@ -59,14 +61,10 @@ void push_unstarted(p& here, runnable r) noexcept {
   if (here.nursery.size() > 1 || here.eager_wake.load_relaxed() != 0) wake_if_idle();
 }
 
-void push_next(p& here, runnable r) noexcept {
-  if (runnable old = here.queue.set_next(r); old != 0) {
-    here.displaced = true;  // [turn-3]
-    push_tail(here, old);
-    wake_if_idle();
-  } else if (here.eager_wake.load_relaxed() != 0) {  // a hint from sysmon
-    wake_if_idle();
-  }
+[[gnu::noinline]] void displace(p& here, runnable old) noexcept {
+  here.displaced = true;  // [turn-3]
+  push_tail(here, old);
+  wake_if_idle();
 }
 
 void submit_global(runnable r) noexcept {
@@ -90,8 +88,6 @@ runnable take_global(p& here, bool batch, shared which) noexcept {
     // Off the list first: once pushed, a thief may run it and reuse its link.
     const runnable r = sched.global_queue.pop_front();
     if (r == 0) break;
-    // A million of them are not in the cache: what it needs first.
-    __builtin_prefetch(is_unstarted(r) ? as_record(r)->storage : as_g(r)->saved_sp);
     if (!(is_unstarted(r) ? here.nursery.push(r) : here.queue.push(r))) {
       sched.global_queue.push_front(r);
       break;

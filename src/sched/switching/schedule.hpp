@@ -25,6 +25,15 @@ template <turns::whose_turn Next = turns::whose_turn::either>
   return turns::pick_quick<Next>(here);
 }
 
+void displace(p& here, runnable old) noexcept;  // queues.cpp
+/// What was next goes to the tail.
+[[gnu::always_inline]] inline void push_next(p& here, runnable r) noexcept {
+  if (const runnable old = here.queue.set_next(r); old != 0) [[unlikely]]
+    displace(here, old);
+  else if (here.eager_wake.load_relaxed() != 0) [[unlikely]]  // a hint from sysmon
+    wake_if_idle();
+}
+
 /// Runs something else; returns when `self` is resumed. `self` must be findable by its waker.
 void leave(g* self) noexcept;
 

@@ -14,6 +14,7 @@
 //             sanitizers' fibers, and `trim` [trim-3].
 //   [spawn-3] A birth and an end are counted where they happen [count-1]; what has been created
 //             less what has ended is the number of goroutines.
+#include <algorithm>
 #include <cstring>
 #include <new>
 #include <utility>
@@ -31,6 +32,7 @@
 #include "sched/stacks/stack_sample.hpp"
 #include "sched/stacks/stack_size.hpp"
 #include "sched/switching/schedule.hpp"
+#include "sched/switching/switch.hpp"
 #include "stack/usage.hpp"
 
 namespace gort::sched {
@@ -63,7 +65,7 @@ void count_birth(p* here) noexcept {
 }
 
 // Takes over who the goroutine is; `self` keeps its stack.
-void assume_identity(g& self, spawn_record* record) noexcept {
+[[gnu::always_inline]] inline void assume_identity(g& self, spawn_record* record) noexcept {
   self.id = record->id;
   self.parent_id = record->parent_id;
   self.creation_pc = record->creation_pc;
@@ -99,11 +101,16 @@ void assume_identity(g& self, spawn_record* record) noexcept {
     drop_labels(self);
 }
 
-// Inside gort, with a P.
-[[gnu::always_inline]] inline void finish(g& self) noexcept {
-  seam::ends(self);
-  if (!is_system(self)) self.m->held->recorded.add(record::counter::goroutines_ended);
+// Inside gort, with a P, when it has been told.
+[[gnu::always_inline]] inline void finish(g& self, p& mine) noexcept {
+  if (!is_system(self)) mine.recorded.add(record::counter::goroutines_ended);
   self.id = 0;
+}
+
+// It has become the goroutine of a record, where it is.
+[[gnu::noinline]] void tell_next(g& self) noexcept {
+  seam::starts(self);
+  seam::switches(*self.m, self, self);
 }
 
 // Entry of a fresh stack. Not noexcept: an exception that finds no handler must reach the end of
@@ -111,7 +118,7 @@ void assume_identity(g& self, spawn_record* record) noexcept {
 GORT_LEFT_BY_SWITCH void start_goroutine(void* raw) {
   g& self = *static_cast<g*>(raw);
   base::after_switch(nullptr);
-  finish_switch();
+  finish_switch(self);
   for (;;) {
     spawn_record* record = as_record(self.link);
     self.link = 0;
@@ -121,20 +128,29 @@ GORT_LEFT_BY_SWITCH void start_goroutine(void* raw) {
     detail::enter_gort();
     if (self.m->p_on_entry() == nullptr) [[unlikely]]
       regain_p(&self);
-    finish(self);
-    if (self.m->locked != nullptr) [[unlikely]]
+    m& here = *self.m;
+    p& mine = *here.held;
+    const bool is_told = seam::is_succession_wanted();  // inside gort: from here to the next start
+    if (is_told) [[unlikely]]
+      seam::ends(self);
+    finish(self, mine);
+    if (here.locked != nullptr) [[unlikely]]
       leave_for(&self, 0, true);  // for good: this thread runs nothing else [lock-1]
-    const runnable next = pick(*self.m->held);
+    const runnable next = pick(mine);
     // One that is measured has a stack of its own [usage-1]: the last one, or the next.
     if (next == 0 || !is_unstarted(next) || stack_class_of(*as_record(next)) != self.stack_class ||
-        self.measured_site != 0 || self.m->held->births_left == 1) {
+        self.measured_site != 0 || mine.births_left == 1) {
       leave_for(&self, next, true);
       __builtin_unreachable();
     }
-    --self.m->held->births_left;
+    --mine.births_left;
     assume_identity(self, as_record(next));
-    seam::starts(self);
-    seam::switches(*self.m, self, self);
+    if (is_told) [[unlikely]] {
+      tell_next(self);
+    } else {
+      latency::end(self);
+      seam::starts_by_switch(self);
+    }
   }
 }
 
@@ -183,7 +199,8 @@ GORT_LEFT_BY_SWITCH void end_goroutine(g& self) noexcept {
   drop_belongings(self);
   detail::enter_gort();
   if (self.m->p_on_entry() == nullptr) regain_p(&self);
-  finish(self);
+  seam::ends(self);
+  finish(self, *self.m->held);
   leave_for(&self, self.m->locked != nullptr ? 0 : pick(*self.m->held), true);
   __builtin_unreachable();
 }
@@ -225,13 +242,11 @@ void release_stack(p& here, g* dead) noexcept {
 void flush_caches(p& here) noexcept {
   flush_slots(here);
   detail::spin_guard guard(sched.lock);
-  while (here.records != nullptr) {
-    spawn_record* record = here.records;
-    here.records = as_record(record->link);
-    record->link = to_runnable(sched.free_records);
-    sched.free_records = record;
+  while (here.record_count != 0) {
+    const std::size_t some = std::min(here.record_count, detail::pack_max);
+    here.record_count -= some;
+    sched.free_records.push(detail::pack(here.records + here.record_count, some));
   }
-  here.record_count = 0;
 }
 
 spawn_record* make_main_record(void (*invoke)(spawn_record*), void* argument) {
@@ -282,7 +297,8 @@ using namespace gort::sched;
     if (record->labels != nullptr) [[unlikely]]
       add_reference(record->labels);
   }
-  p* here = held_p();
+  // Its M is read inside gort.
+  p* here = self == nullptr || self->m == nullptr ? nullptr : self->m->p_on_entry();
   record->id = new_id(here);
   count_birth(here);
   seam::created(*record, here);

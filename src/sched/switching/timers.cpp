@@ -34,9 +34,9 @@ bool run_timers(p& whose, std::int64_t now_ns) noexcept {
   g* self = arch::load_current_g();
   bool fired = false;
   detail::delay_point(detail::delay_at::timer);
-  heap.lock.lock();
+  heap.lock.lock_inside();
   if (heap.firing.load_relaxed() != nullptr) {  // somebody is at it [theap-3]
-    heap.lock.unlock();
+    heap.lock.unlock_inside();
     return false;
   }
   while (heap.root != nullptr && heap.root->when_ns <= now_ns) {
@@ -52,15 +52,15 @@ bool run_timers(p& whose, std::int64_t now_ns) noexcept {
     }
     heap.firing_g.store_relaxed(self);
     heap.firing.store_relaxed(&t);
-    heap.lock.unlock();
+    heap.lock.unlock_inside();
     detail::delay_point(detail::delay_at::timer);
     t.fire(t, now_ns);  // a one-shot node may be gone when this returns
     fired = true;
-    heap.lock.lock();
+    heap.lock.lock_inside();
     // Release pairs with the acquire in timer_stop(): what fire() did is visible to who waited.
     heap.firing.store_release(nullptr);
   }
-  heap.lock.unlock();
+  heap.lock.unlock_inside();
   return fired;
 }
 
@@ -116,15 +116,14 @@ void timer_start(timer_node& t, std::int64_t when_ns, std::int64_t period_ns) no
   if (outside) sched::start_runtime();
   timer_heap& heap = outside ? sched::sched.all_ps[0]->timers : mine->timers;
   sched::maker* by = sched::note_making(record::timers_made);
-  {
-    spin_guard guard(heap.lock);
-    t.made_by = by;
-    t.when_ns = when_ns;
-    t.period_ns = period_ns;
-    t.heap.store_relaxed(&heap);  // read again under the lock by timer_stop()
-    t.last_heap.store_relaxed(&heap);
-    heap.insert_locked(t);
-  }
+  heap.lock.lock_inside();
+  t.made_by = by;
+  t.when_ns = when_ns;
+  t.period_ns = period_ns;
+  t.heap.store_relaxed(&heap);  // read again under the lock by timer_stop()
+  t.last_heap.store_relaxed(&heap);
+  heap.insert_locked(t);
+  heap.lock.unlock_inside();
   if (outside) sched::started_outside(when_ns);
 }
 
@@ -154,7 +153,7 @@ bool timer_stop(timer_node& t) noexcept {
     for (unsigned spins = 0; wait && heap->firing.load_acquire() == &t; ++spins) {
       constexpr unsigned spins_before_yield = 100;
       arch::pause();
-      if (spins > spins_before_yield) os::yield_thread();
+      if (spins > spins_before_yield) os::give_way(spins - spins_before_yield);
     }
     return was_armed;
   }

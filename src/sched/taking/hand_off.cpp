@@ -285,6 +285,7 @@ void park_in_place(m& here, std::uint32_t noticed_tick) noexcept {
       give_way_locked(here, *mine, done);
     }
     if (done.parked) {
+      here.kept.store_relaxed(false);
       // One that is stopped with the world counts as running, or as in its call.
       if (here.in_place != in_place::stopped) self.status.store_relaxed(g_status::runnable);
       self.on_cpu.store_release(on_cpu_only_there);  // pairs with view_of(): saved_sp

@@ -86,6 +86,7 @@ runnable pop_queued_locked() noexcept {
 
 void count_global_locked() noexcept {
   const std::size_t held_back = sched.crowded.load_relaxed() != 0 ? 0 : sched.held_back.size;
+  sched.in_place_size.store_relaxed(static_cast<std::uint32_t>(sched.in_place.size));
   sched.global_size.store_relaxed(
       static_cast<std::uint32_t>(sched.global_queue.size + sched.in_place.size + held_back));
 }
@@ -156,14 +157,12 @@ void let_go_locked(m& who) noexcept {
 }
 
 bool let_one_in_place_go(bool for_a_stop) noexcept {
-  m* who;
-  {
-    detail::spin_guard guard(sched.lock);
-    if (!for_a_stop && sched.stop_requested.load_relaxed() != 0) return false;
-    who = pop_in_place_locked();
-    if (who == nullptr) return false;
-    let_go_locked(*who);
-  }
+  detail::spin_guard guard(sched.lock);
+  if (!for_a_stop && sched.stop_requested.load_relaxed() != 0) return false;
+  m* who = pop_in_place_locked();
+  if (who == nullptr) return false;
+  let_go_locked(*who);
+  // Before anybody else looks at it: a stray that sleeps is one in a library's call [stray-3].
   who->wake_note.wake();
   return true;
 }

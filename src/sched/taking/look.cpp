@@ -38,7 +38,7 @@ bool is_anybody(const g& who) noexcept {
   return id != 0 && (id == main_id || peek_plain(who.creation_pc) != nullptr);
 }
 
-// Saved by gort_switch, and nobody runs it [look-2]. One that is locked to its thread is among
+// Saved by a switch, and nobody runs it [look-2]. One that is locked to its thread is among
 // them: that thread sleeps on its own g0, and switches like any other.
 bool stands_still(g& who, g_status& what) noexcept {
   // Acquire pairs with the releases in finish_switch() and sleep_until_handed_over().
@@ -106,7 +106,7 @@ g* record_at(std::size_t index) noexcept {
 // False: nobody knows whether they still stand still.
 bool look_at_claimed(const look_functions& f, g* const* all, std::size_t count,
                      std::int64_t ns) noexcept {
-  while (!begin_claims()) os::yield_thread();  // sysmon or a visitor, for a moment [visit-1]
+  for (unsigned i = 0; !begin_claims(); ++i) os::give_way(i);  // sysmon, a visitor [visit-1]
   for (std::size_t i = 0; i < count; ++i) {
     std::uint32_t none = trim_none;
     all[i]->trim.cas_acq_rel(none, trim_claimed);  // as all that change it

@@ -17,7 +17,7 @@
 //               turn of the P it was meant for.
 //
 // Under ThreadSanitizer signals are delivered when the program next calls into its runtime, so a
-// loop without calls is not preempted there.
+// loop without calls and atomic operations is not preempted there.
 #include "os/preempt.hpp"
 #include "arch/context.hpp"
 #include "base/env.hpp"

@@ -5,8 +5,6 @@
 //              is no deadlock. Then it has sysmon judge anew.
 #include "sched/threads/helper.hpp"
 
-#include <cstddef>
-
 #include "os/thread.hpp"
 #include "sched/gmp/proc.hpp"
 #include "sched/parts/note.hpp"
@@ -17,10 +15,13 @@ namespace gort::sched {
 namespace {
 
 struct request {
-  void (*body)();
+  void (*lasting)();  // null: it ends
+  void (*body)(void*);
+  void* argument;
   const char* name;
+  std::size_t stack_bytes;
   int error = 0;
-  note done;
+  note done = {};
   request* next = nullptr;
 };
 request* asked = nullptr;
@@ -36,8 +37,7 @@ void helper_main(void* raw) {
   reinterpret_cast<body_pointer>(raw)();
 }
 
-void make(request& wanted) noexcept {
-  constexpr std::size_t stack_bytes = std::size_t{256} << 10;
+int make_lasting(const request& wanted) noexcept {
   std::uint32_t existing;
   std::int64_t limit;
   {
@@ -47,19 +47,21 @@ void make(request& wanted) noexcept {
   }
   check_thread_count(existing, limit);
   expect_wakes_from_outside(true);
-  wanted.error =
-      os::start_thread(helper_main, reinterpret_cast<void*>(wanted.body), wanted.name, stack_bytes);
-  if (wanted.error != 0) expect_wakes_from_outside(false);
+  const int error = os::start_thread(helper_main, reinterpret_cast<void*>(wanted.lasting),
+                                     wanted.name, wanted.stack_bytes);
+  if (error != 0) expect_wakes_from_outside(false);
+  return error;
+}
+
+void make(request& wanted) noexcept {
+  wanted.error = wanted.lasting != nullptr ? make_lasting(wanted)
+                                           : os::start_thread(wanted.body, wanted.argument,
+                                                              wanted.name, wanted.stack_bytes);
   wanted.done.wake();
 }
 
-}  // namespace
-
-int start_helper(void (*body)(), const char* name) noexcept {
+int have_made(request& own) noexcept {
   start_runtime();
-  request own;
-  own.body = body;
-  own.name = name;
   {
     detail::spin_guard guard(sched.lock);
     own.next = asked;
@@ -68,6 +70,20 @@ int start_helper(void (*body)(), const char* name) noexcept {
   wake_starter_thread();
   own.done.sleep();
   return own.error;
+}
+
+}  // namespace
+
+int start_helper(void (*body)(), const char* name) noexcept {
+  constexpr std::size_t stack_bytes = std::size_t{256} << 10;
+  request own{body, nullptr, nullptr, name, stack_bytes};
+  return have_made(own);
+}
+
+int start_passing_helper(void (*body)(void*), void* argument, const char* name,
+                         std::size_t stack_bytes) noexcept {
+  request own{nullptr, body, argument, name, stack_bytes};
+  return have_made(own);
 }
 
 void expect_wakes_from_outside(bool more) noexcept {

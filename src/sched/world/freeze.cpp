@@ -13,11 +13,13 @@
 //              their P if they have one, and stay so. None of them is inside malloc or another
 //              part of the C library then (frames tell), nor on its way out of a function by an
 //              exception: such a one is let go for a moment and pressed again. After half a second
-//              it is kept where it is.
+//              it is kept where it is, also when the world is stopped once more (only who has come
+//              from a call since then is let go). Nobody goes on unwatched: who is let go is
+//              pressed until it stands, or until that has been tried for long.
 //   [freeze-3] Until the next run(), those that sleep in a library's call are left alone, as by any
-//              stop [stray-3]: one that returns goes on until it enters gort. For good, they are
-//              signaled: the handler does not return, whatever the call waits for. So nothing of
-//              gort runs user code while static destructors do.
+//              stop [stray-3]: one that returns goes on until it waits or yields in gort. For
+//              good, they are signaled: the handler does not return, whatever the call waits for.
+//              So nothing of gort runs user code while static destructors do.
 //   [freeze-4] One that stands still may hold a lock of the program. While the thread that ended
 //              run(), or called exit(), sleeps for a lock, sysmon lets those parked in place go,
 //              one after another for a moment, at growing intervals. Nobody can tell such a sleep
@@ -61,6 +63,7 @@ namespace {
 constexpr std::int64_t ms = 1'000'000;
 constexpr std::int64_t at_gort_ns = 50 * ms;
 constexpr std::int64_t at_good_places_ns = 500 * ms;
+constexpr std::int64_t once_more_ns = 10 * ms;  // the same for those let go later
 
 // Who ended run() or called exit() [freeze-4], and how often that was; written with the turn.
 detail::atomic<os::thread_handle> ender;
@@ -73,13 +76,13 @@ detail::atomic<std::uint32_t> ender_parks;  // it sleeps in gort; a hint
 
 // [freeze-2]. The parked goroutine's M's exception state lies still with it.
 bool at_bad_place(const m& parked) noexcept {
+  if (parked.kept.load_relaxed()) return false;
   if (parked.exceptions->uncaught != 0) return true;
   if (parked.parked_asleep) return false;
   return may_hold_library_locks(view_of_parked(*parked.current.load_relaxed()));
 }
 
-}  // namespace
-
+// [freeze-2]. World stopped, has the turn. True: some were there, and go on.
 bool let_those_at_bad_places_go() noexcept {
   bool any = false;
   for (std::size_t n = 0;;) {
@@ -93,6 +96,14 @@ bool let_those_at_bad_places_go() noexcept {
     }
   }
 }
+
+// Of those that are parked in place; written by who has the turn.
+void keep_all(bool kept) noexcept {
+  std::size_t n = 0;
+  while (m* each = parked_in_place(n++)) each->kept.store_relaxed(kept);
+}
+
+}  // namespace
 
 void let_user_code_go() noexcept {
   {
@@ -111,7 +122,8 @@ void press(std::int64_t deadline_ns, still for_how_long) noexcept {
       for_how_long == still::for_good ? how_to_stop::in_place_forever : how_to_stop::in_place;
   for (;;) {
     stop_all(deadline_ns, how);
-    if (os::monotonic_ns() >= deadline_ns || !let_those_at_bad_places_go()) return;
+    if (os::monotonic_ns() >= deadline_ns) return keep_all(true);
+    if (!let_those_at_bad_places_go()) return;
     os::sleep_ns(moment_ns);
   }
 }
@@ -126,6 +138,7 @@ void freeze(still for_how_long) noexcept {
     const std::int64_t now_ns = os::monotonic_ns();
     if (sched.still.load_relaxed() == still::no)
       stop_all(now_ns + at_gort_ns, how_to_stop::at_gort);
+    keep_all(false);  // since an earlier end
     if (preemption_is_on() || for_how_long == still::for_good)
       press(os::monotonic_ns() + at_good_places_ns, for_how_long);
     reported = report_is_under_way();  // one that is parked has said so before
@@ -196,6 +209,11 @@ sleep_in_park::~sleep_in_park() {
   if (counts_) ender_parks.store_relaxed(0);
 }
 
+void press_those_at_bad_places() noexcept {
+  if (let_those_at_bad_places_go())
+    press(os::monotonic_ns() + once_more_ns, sched.still.load_relaxed());
+}
+
 void prepare_exit() noexcept { os::call_first_at_exit(at_exit); }
 
 void watch_for_exit() noexcept { of_this_thread.watched = true; }  // which constructs it
@@ -223,7 +241,6 @@ namespace {
 void relent(const os::thread_handle& waiting, still for_how_long) noexcept {
   static std::size_t next = 0;
   constexpr std::int64_t moment_ns = 200'000;
-  constexpr std::int64_t to_stop_ns = 10 * ms;
   constexpr int at_most = 16;
   for (int i = 0; i < at_most; ++i) {
     m* who = parked_in_place(next++);
@@ -234,7 +251,7 @@ void relent(const os::thread_handle& waiting, still for_how_long) noexcept {
     const std::int64_t cpu_ns = os::thread_cpu_ns(waiting);
     let_go(*who);
     os::sleep_ns(moment_ns);
-    press(os::monotonic_ns() + to_stop_ns, for_how_long);
+    press(os::monotonic_ns() + once_more_ns, for_how_long);
     if (os::thread_cpu_ns(waiting) != cpu_ns) return;
   }
 }

@@ -13,8 +13,9 @@
 //   [world-3] stop_waiting counts the Ps that have not stopped; guarded by sched.lock.
 //   [world-4] A frozen world (freeze.cpp) is one that start_the_world() does not start: it may be
 //             stopped again, looked at and resized.
-//   [world-5] The turn is handed over to who waits for it. In a frozen world goroutines cannot take
-//             it: they keep their places in the line, and plain threads pass them.
+//   [world-5] The turn is handed over to who waits for it. In a frozen world goroutines are not
+//             handed it: they keep their places in the line, and plain threads pass them. (One
+//             that has come from a call [freeze-3] may find it free, and take it.)
 //   [world-6] An M that has stopped is in the list of sleeping ones in the same section: the start
 //             finds it there, and asks for a thread only where there is none [threads-6].
 #include <utility>
@@ -87,6 +88,9 @@ struct turnstile {
 // How long threads in user code get before they are pressed again: at first, at most.
 constexpr std::int64_t first_pause_ns = 50'000;
 constexpr std::int64_t longest_pause_ns = 1'000'000;
+// Who was asked just before the deadline is waited for. Counted: all may have stood still till
+// then.
+constexpr int late_rounds_max = 20;
 // How long threads may go on that have been stopped already, when another needs a lock of theirs.
 constexpr std::int64_t time_to_relent_ns = 1'000'000;
 
@@ -236,25 +240,24 @@ bool stop_all(std::int64_t deadline_ns, how_to_stop how) noexcept {
   constexpr std::int64_t relent_after_ns = 10'000'000;
   std::int64_t stuck_since_ns = -1;
   std::int64_t pause_ns = first_pause_ns;
-  bool late = false;
+  int late_rounds = 0;
   for (;;) {
     {
       detail::spin_guard guard(sched.lock);
       const bool strays_rest = !sched.stop_in_place || strays_rest_locked();
       if (sched.stop_waiting == 0 && strays_rest) return record::world_stands();
     }
-    if (late) return false;  // who became a stray by the last press has got its signal now
+    if (late_rounds > late_rounds_max) return false;
     if (!in_place) {
       if (!sched.stop_note.sleep(deadline_ns)) return false;
       continue;
     }
     const bool all_can_stop = press_the_rest(signals);
     const std::int64_t now_ns = os::monotonic_ns();
-    late = deadline_ns >= 0 && now_ns >= deadline_ns;
-    if (late) continue;
+    if (deadline_ns >= 0 && now_ns >= deadline_ns) ++late_rounds;
     if (all_can_stop || stuck_since_ns < 0) {
       stuck_since_ns = all_can_stop ? -1 : now_ns;
-    } else if (now_ns - stuck_since_ns >= relent_after_ns) {
+    } else if (late_rounds == 0 && now_ns - stuck_since_ns >= relent_after_ns) {
       relent();
       os::sleep_ns(time_to_relent_ns);
       stuck_since_ns = -1;
@@ -323,7 +326,7 @@ void stop_here(m& here) noexcept {
 
 void start_the_world() noexcept {
   if (sched.still.load_relaxed() != still::no) {  // [world-4]
-    let_those_at_bad_places_go();                 // who has come from a call meanwhile [freeze-3]
+    press_those_at_bad_places();                  // who has come from a call meanwhile [freeze-3]
     world_turn.exit();
     wake_sysmon();  // it may not have judged meanwhile
     detail::exit_gort();

@@ -33,8 +33,8 @@ void let_go(m& who) noexcept;
 void let_user_code_go() noexcept;
 /// run() has ended: see there.
 void freeze_until_run() noexcept;
-/// World stopped, has the turn [freeze-2]. True: some were there, and go on.
-bool let_those_at_bad_places_go() noexcept;
+/// World stopped and frozen, has the turn: those at bad places go on to good ones [freeze-2].
+void press_those_at_bad_places() noexcept;
 void thaw_the_world() noexcept;
 /// At the start: exit() will freeze the world for good.
 void prepare_exit() noexcept;
