@@ -46,7 +46,7 @@ bool is_redirect(int code) noexcept {
 }
 
 bool is_method(std::string_view m) noexcept {
-  return !m.empty() && std::ranges::all_of(m, is_token_char);
+  return !m.empty() && token_chars.has_all(m);
 }
 
 }  // namespace

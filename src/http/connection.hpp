@@ -74,7 +74,7 @@ class connection final : public detail::request_source {
   void flush(std::span<const std::byte> more, std::error_code& error);
   /// Reads what the handler has left of the body, so that the connection can go on; false: too
   /// much, or broken.
-  bool drain_body();
+  bool drain_body() { return body_ == body_kind::none ? !body_error_ : drain_rest(); }
   std::string_view date();
 
  private:
@@ -88,6 +88,7 @@ class connection final : public detail::request_source {
   static constexpr std::chrono::nanoseconds trim_after{std::chrono::seconds(3)};
 
   const request& x_request() const noexcept { return exchange_->request; }
+  bool drain_rest();
   bool wait_for_request();
   std::size_t read_first(std::error_code& error);
   std::span<std::byte> begin_request();

@@ -16,14 +16,14 @@ constexpr std::size_t kept_block_max = 8 * 1024;
 constexpr std::size_t kept_fields_max = 64;
 
 bool is_field_name(std::string_view name) noexcept {
-  return !name.empty() && std::ranges::all_of(name, is_token_char);
+  return !name.empty() && token_chars.has_all(name);
 }
 }  // namespace
 
 bool equal_fold(std::string_view a, std::string_view b) noexcept {
   if (a.size() != b.size()) return false;
   for (std::size_t i = 0; i < a.size(); ++i) {
-    if (lower(a[i]) != lower(b[i])) return false;
+    if (a[i] != b[i] && lower(a[i]) != lower(b[i])) return false;
   }
   return true;
 }

@@ -24,18 +24,17 @@ constexpr std::size_t kept_path_max = 1024;
 /// (RFC 3986 3.2.2).
 constexpr char_set name_chars("-._~%!$&'()*+,;=");
 constexpr char_set literal_chars("-._~%:!$&'()*+,;=");
+constexpr char_set digits(is_digit);
 
 /// host [ ":" *DIGIT ]; `port` is what follows the colon.
 bool is_authority(std::string_view text, std::string_view& port) noexcept {
   const bool bracketed = text.starts_with('[');
   const std::size_t bracket = bracketed ? text.find(']') : 0;
   if (bracket == text.npos || bracket == 1) return false;
-  const std::size_t end = bracketed ? bracket + 1 : std::min(text.find(':'), text.size());
-  const std::string_view name = bracketed ? text.substr(1, bracket - 1) : text.substr(0, end);
-  const char_set& allowed = bracketed ? literal_chars : name_chars;
-  if (!std::ranges::all_of(name, [&](char c) { return allowed.has(c); })) return false;
+  if (bracketed && !literal_chars.has_all(text.substr(1, bracket - 1))) return false;
+  const std::size_t end = bracketed ? bracket + 1 : name_chars.prefix(text);
   port = text.substr(std::min(end + 1, text.size()));
-  return end == text.size() || (text[end] == ':' && std::ranges::all_of(port, is_digit));
+  return end == text.size() || (text[end] == ':' && digits.has_all(port));
 }
 
 }  // namespace
@@ -203,7 +202,7 @@ constexpr char_set scheme_chars("+-.");
 bool has_scheme(std::string_view url) noexcept {
   const std::size_t colon = url.find(':');
   return colon != url.npos && colon != 0 && !is_digit(url[0]) &&
-         std::ranges::all_of(url.substr(0, colon), [](char c) { return scheme_chars.has(c); }) &&
+         scheme_chars.has_all(url.substr(0, colon)) &&
          lower(url[0]) >= 'a' && lower(url[0]) <= 'z';
 }
 }  // namespace

@@ -11,13 +11,16 @@ namespace gort::http {
 
 namespace {
 
-constexpr bool is_target_char(char c) noexcept {
-  // Bytes above ASCII are let through, as Go does; a fragment is never sent (RFC 9112 3.2).
-  return static_cast<unsigned char>(c) > 0x20 && c != 0x7f && c != '#';
-}
+// Bytes above ASCII are let through, as Go does; a fragment is never sent (RFC 9112 3.2).
+constexpr char_set target_chars(
+    [](char c) { return static_cast<unsigned char>(c) > 0x20 && c != 0x7f && c != '#'; });
 
 /// "HTTP/d.d"; 1.x only.
 refusal read_version(std::string_view text, int& minor) noexcept {
+  if (text == "HTTP/1.1") {
+    minor = 1;
+    return refusal::none;
+  }
   if (text.size() != 8 || !text.starts_with("HTTP/") || !is_digit(text[5]) || text[6] != '.' ||
       !is_digit(text[7])) {
     return refusal::malformed;
@@ -73,18 +76,20 @@ bool message_parser::begins_well(std::string_view head) const noexcept {
 
 /// method SP target SP version
 refusal message_parser::put_request_line(std::string_view line) {
-  const std::size_t first = line.find(' ');
-  if (first == line.npos || first == 0) return refusal::malformed;
-  const std::size_t second = line.find(' ', first + 1);
-  if (second == line.npos || second == first + 1) return refusal::malformed;
-  const std::string_view m = line.substr(0, first);
-  const std::string_view t = line.substr(first + 1, second - first - 1);
-  if (!std::ranges::all_of(m, is_token_char) || !std::ranges::all_of(t, is_target_char)) {
-    return refusal::malformed;
-  }
+  const auto take = [&line](const char_set& allowed) {
+    const std::string_view word = line.substr(0, allowed.prefix(line));
+    line.remove_prefix(word.size());
+    const bool good = !word.empty() && line.starts_with(' ');
+    line.remove_prefix(good ? 1 : 0);
+    return good ? word : std::string_view();
+  };
+  const std::string_view m = take(token_chars);
+  if (m.empty()) return refusal::malformed;
+  const std::string_view t = take(target_chars);
+  if (t.empty()) return refusal::malformed;
   method = cut(m);
   target = cut(t);
-  return read_version(line.substr(second + 1), minor);
+  return read_version(line, minor);
 }
 
 /// version 1*SP 3DIGIT [ SP reason ]
@@ -116,8 +121,7 @@ message_parser::meaning message_parser::meaning_of(std::string_view name) noexce
 refusal message_parser::put_field(std::string_view line) {
   if (line[0] == ' ' || line[0] == '\t') return fold(line);
   if (const refusal bad = settle(); bad != refusal::none) return bad;
-  std::size_t colon = 0;
-  while (colon < line.size() && is_token_char(line[colon])) ++colon;
+  const std::size_t colon = token_chars.prefix(line);
   if (colon == 0 || colon == line.size() || line[colon] != ':') return refusal::malformed;
   const std::string_view name = line.substr(0, colon);
   const std::string_view value = trim(line.substr(colon + 1));

@@ -120,23 +120,27 @@ bool walk(const mux_node& root, const segments& path, F& visit) {
   };
   constexpr std::size_t all_of_it = ~std::size_t{0};
   boost::container::small_vector<place, 16> left;  // the next one last
-  left.push_back({&root, 0});
-  while (!left.empty()) {
-    const auto [node, at] = left.back();
-    left.pop_back();
-    if (at >= path.size()) {
-      if ((at == all_of_it || node->routes.load_acquire() != nullptr) && visit(*node)) return true;
-      continue;
+  place here{&root, 0};
+  for (;;) {
+    const auto [node, at] = here;
+    if (at < path.size()) {
+      const std::string_view segment = path[at];
+      const auto look_at_later = [&left](const mux_node* next, std::size_t from) {
+        if (next != nullptr) left.push_back({next, from});
+      };
+      // Both pair with the release in node_at().
+      look_at_later(node->multi.load_acquire(), all_of_it);
+      if (!segment.empty() && segment != "/")
+        look_at_later(node->wildcard.load_acquire(), at + 1);
+      here = {literal_of(*node, segment), at + 1};
+      if (here.node != nullptr) continue;
+    } else if ((at == all_of_it || node->routes.load_acquire() != nullptr) && visit(*node)) {
+      return true;
     }
-    const auto look_at = [&left](const mux_node* next, std::size_t from) {
-      if (next != nullptr) left.push_back({next, from});
-    };
-    // Both pair with the release in node_at().
-    look_at(node->multi.load_acquire(), all_of_it);
-    if (path[at] != "/" && !path[at].empty()) look_at(node->wildcard.load_acquire(), at + 1);
-    look_at(literal_of(*node, path[at]), at + 1);
+    if (left.empty()) return false;
+    here = left.back();
+    left.pop_back();
   }
-  return false;
 }
 
 std::string_view without_port(std::string_view host) {
@@ -204,13 +208,8 @@ void set_values(request& r, const route& found, const segments& path) {
 }
 
 /// Whether "//" or "/." is in it.
-bool may_be_unclean(std::string_view path) {
-  char before = 0;
-  for (const char c : path) {
-    if (before == '/' && (c == '/' || c == '.')) return true;
-    before = c;
-  }
-  return false;
+bool may_be_unclean(const segments& path) {
+  return std::ranges::any_of(path, [](std::string_view s) { return s.empty() || s[0] == '.'; });
 }
 
 /// The same URL with another path.
@@ -257,15 +256,15 @@ void send_to(request& r, response_writer& w, std::string path) {
     }
     return nullptr;
   }
-  if (may_be_unclean(path) && r.method() != "CONNECT") {
+  segments split;
+  split_path(path, split);
+  if (may_be_unclean(split) && r.method() != "CONNECT") {
     std::string clean = clean_path(path);
     if (clean != path) {
       send_to(r, w, std::move(clean));
       return nullptr;
     }
   }
-  segments split;
-  split_path(path, split);
   const route* found = find(state, r.method(), r.host(), split);
   if (!is_exact(found, split)) found = settle(state, r, w, split, found);
   if (found == nullptr) return nullptr;

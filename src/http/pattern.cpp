@@ -88,7 +88,7 @@ pattern pattern::parse(std::string_view text) {
   if (rest.empty()) refuse(text, "empty");
   if (const std::size_t blank = rest.find_first_of(" \t"); blank != rest.npos) {
     p.method = rest.substr(0, blank);
-    if (p.method.empty() || !std::ranges::all_of(p.method, is_token_char)) {
+    if (p.method.empty() || !token_chars.has_all(p.method)) {
       refuse(text, "bad method");
     }
     rest = trim(rest.substr(blank));

@@ -99,8 +99,7 @@ std::size_t connection::read_body(std::span<std::byte> into, std::error_code& er
   return n;
 }
 
-bool connection::drain_body() {
-  if (body_ == body_kind::none) return !body_error_;
+bool connection::drain_rest() {
   // The client is waiting to be told whether to send it at all.
   if (expects_continue_ || body_error_) return false;
   if (body_ == body_kind::length && body_left_ > drain_max) return false;

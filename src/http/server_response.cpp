@@ -135,7 +135,7 @@ void server_response::put_head(framing how, std::uint64_t length) {
 }
 
 /// The handler's own Content-Length. One that is no number is as good as none: it is removed.
-std::optional<std::uint64_t> server_response::declared() {
+std::optional<std::uint64_t> server_response::declared_in_header() {
   if (!header().has("Content-Length")) return {};
   const std::string_view text = header().get("Content-Length");
   const auto length = parse_decimal(text);

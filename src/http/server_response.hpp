@@ -41,7 +41,10 @@ class server_response final : public response_writer {
   bool body_allowed() const noexcept { return status_ >= 200 && status_ != 204 && status_ != 304; }
   void put_status_line(int code);
   void send_informational(int code);
-  std::optional<std::uint64_t> declared();
+  std::optional<std::uint64_t> declared() {
+    return header().empty() ? std::nullopt : declared_in_header();
+  }
+  std::optional<std::uint64_t> declared_in_header();
   void put_head(framing how, std::uint64_t length);
   void put_declared_or(framing how);
   void send(std::span<const std::byte> part, std::error_code& error);

@@ -22,9 +22,10 @@ constexpr char lower(char c) noexcept {
 
 constexpr bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
 
-/// Letters, digits and some more: one look-up per character.
+/// One look-up per character.
 class char_set {
  public:
+  /// Letters, digits and some more.
   constexpr explicit char_set(std::string_view others) noexcept {
     for (unsigned c = 0; c < 256; ++c) {
       const char l = lower(static_cast<char>(c));
@@ -32,7 +33,19 @@ class char_set {
     }
     for (const char c : others) has_[static_cast<unsigned char>(c)] = true;
   }
+  /// Those of which `is` says so.
+  constexpr explicit char_set(bool (*is)(char)) noexcept {
+    for (unsigned c = 0; c < 256; ++c) has_[c] = is(static_cast<char>(c));
+  }
+
   constexpr bool has(char c) const noexcept { return has_[static_cast<unsigned char>(c)]; }
+  /// How many characters at the beginning are of it.
+  constexpr std::size_t prefix(std::string_view s) const noexcept {
+    std::size_t n = 0;
+    while (n < s.size() && has(s[n])) ++n;
+    return n;
+  }
+  constexpr bool has_all(std::string_view s) const noexcept { return prefix(s) == s.size(); }
 
  private:
   std::array<bool, 256> has_{};

@@ -47,9 +47,7 @@ bool parse_literal(std::string_view text, url& out, std::string& dialed) {
   } else {
     zone = rest;
   }
-  if (zone.empty() || !std::ranges::all_of(zone, [](char c) { return zone_chars.has(c); })) {
-    return false;
-  }
+  if (zone.empty() || !zone_chars.has_all(zone)) return false;
   (dialed += '%') += zone;
   return true;
 }
@@ -70,10 +68,7 @@ bool parse_authority(std::string_view text, url& out) {
   } else {
     end = std::min(text.find(':'), text.size());
     out.host = dialed = out.host_field = text.substr(0, end);
-    if (out.host.empty() ||
-        !std::ranges::all_of(out.host, [](char c) { return name_chars.has(c); })) {
-      return false;
-    }
+    if (out.host.empty() || !name_chars.has_all(out.host)) return false;
   }
   out.authority = text.substr(0, end);
   if (end < text.size()) port = text.substr(end + 1);

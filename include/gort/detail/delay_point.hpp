@@ -24,6 +24,7 @@ enum class delay_at : std::uint8_t {
   use_p,       // after entering gort, before looking whether the P is still there
   take_p,      // between the steps of taking a P behind its thread's back
   give_p,      // before a P is handed to an M
+  claimed,     // between finding a G parked and looking at it
 };
 
 #if defined(GORT_DELAYS) && !defined(GORT_MODEL)

@@ -9,7 +9,7 @@ namespace gort::sched {
 
 namespace {
 
-goroutine_view view_of(const g& each, bool current) noexcept {
+goroutine_view view_of(const g& each, std::uint32_t where, bool current) noexcept {
   goroutine_view view;
   view.labels = const_cast<label_word*>(&each.labels);  // a reader claims it [label-1]
   view.id = each.id;
@@ -22,9 +22,6 @@ goroutine_view view_of(const g& each, bool current) noexcept {
     view.status = g_status::syscall;  // it has parked in there, and goes on
   view.reason = each.reason.load_relaxed();
   view.waiting_since_ns = each.waiting_since_ns.load_relaxed();
-  // Acquire pairs with the releases in finish_switch() and park_in_place(): the saved context is
-  // complete.
-  const std::uint32_t where = each.on_cpu.load_acquire();
   if (where != on_cpu_here) {
     view.saved_sp = each.saved_sp;
   } else if (each.m != nullptr) {
@@ -39,6 +36,12 @@ goroutine_view view_of(const g& each, bool current) noexcept {
   view.is_leaked = each.is_leaked.load_relaxed() != 0 && view.status == g_status::waiting;
   view.in_handler = where == on_cpu_only_there;  // or it is locked, and no handler is found
   return view;
+}
+
+goroutine_view view_of(const g& each, bool current) noexcept {
+  // Acquire pairs with the releases in finish_switch() and park_in_place(): the saved context is
+  // complete.
+  return view_of(each, each.on_cpu.load_acquire(), current);
 }
 
 goroutine_view view_of(const spawn_record& each) noexcept {
@@ -153,6 +156,9 @@ detail::label_set* labels_of_view(const goroutine_view& view) noexcept {
 }
 
 goroutine_view view_of_parked(const g& parked) noexcept { return view_of(parked, false); }
+goroutine_view view_of_claimed(const g& parked) noexcept {
+  return view_of(parked, on_cpu_nowhere, false);
+}
 
 goroutine_view current_goroutine() noexcept {
   const g* self = arch::load_current_g();

@@ -46,6 +46,9 @@ struct goroutine_view {
 
 /// One that does not run on.
 goroutine_view view_of_parked(const detail::g& parked) noexcept;
+/// One that was left by a switch and is being looked at. Who is to run it next may have said so
+/// already, and waits: where it is is not asked again [visit-4].
+goroutine_view view_of_claimed(const detail::g& parked) noexcept;
 
 /// How far the world was stopped for a dump.
 enum class dump_stop : std::uint8_t {

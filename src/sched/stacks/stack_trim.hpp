@@ -5,6 +5,7 @@
 
 #include <gort/debug.hpp>
 #include <gort/detail/atomic.hpp>
+#include <gort/detail/delay_point.hpp>
 
 namespace gort::sched {
 
@@ -34,6 +35,7 @@ void drop_if_parked(detail::atomic<std::uint32_t>& trim, Parked parked, Drop dro
   }
   // Acquire-release: either this or the runner's exchange of the same word comes first.
   if (!trim.cas_acq_rel(seen, trim_dropping)) return;
+  detail::delay_point(detail::delay_at::claimed);
   drop();
   trim.store_release(trim_none);  // pairs with the acquires in end_trim_claim()
 }

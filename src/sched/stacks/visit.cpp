@@ -15,6 +15,8 @@
 //             state. So its context has been saved.
 //   [visit-3] The visitor is inside gort while it has claims: no signal parks it, and those who
 //             wait for it get their turn.
+//   [visit-4] Who is to run one that is looked at stores on_cpu and `m` first, and then waits. So
+//             these two say nothing once it was found parked; the saved context stays.
 //
 // Rejected: a claim of each alone (a barrier costs microseconds); copies of stacks, to be read
 // later (a copy cannot be unwound where it does not belong, and most stacks are short).
@@ -51,7 +53,7 @@ bool is_parked_as(g& who, std::uint64_t id) noexcept {
 
 void show_to(const visit_target& each, parked_visitor& visitor) noexcept {
   if (is_system(*each.who)) return;
-  goroutine_view view = view_of_parked(*each.who);
+  goroutine_view view = view_of_claimed(*each.who);
   // It cannot drop it now.
   if (each.who->extra != nullptr && each.who->extra->name != nullptr)
     view.name = each.who->extra->name;
