@@ -167,7 +167,7 @@ TEST(context_tree, is_dropped_while_it_is_cancelled) {
 TEST(context, taken_out_of_the_temporary_it_lives_on) {
   run([] {
     const context ctx = with_timeout(background(), 20ms).ctx;
-    EXPECT_FALSE(ctx.err());
+    EXPECT_NE(ctx.err(), context_error::canceled);  // its time may be over, on a busy machine
     ctx.done().recv();
     EXPECT_EQ(ctx.err(), context_error::deadline_exceeded);
     context assigned;
