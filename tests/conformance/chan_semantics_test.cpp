@@ -231,7 +231,8 @@ TEST_P(ChanSemantics, TimeoutsLoseNothing) {
       crew sending(kind());
       for (int p = 0; p < parties; ++p) {
         sending.start([&] {
-          for (int i = 0; i < tries; ++i) {
+          // Until one has been received, at least: the receivers may have no CPU for so long.
+          for (int i = 0; i < tries || sent.load_relaxed() == 0; ++i) {
             if (c.send_for(1, std::chrono::microseconds(i % 40))) sent.fetch_add_relaxed(1);
           }
         });
@@ -240,7 +241,6 @@ TEST_P(ChanSemantics, TimeoutsLoseNothing) {
       c.close();
     }
     EXPECT_EQ(received.load_relaxed(), sent.load_relaxed());
-    EXPECT_GT(sent.load_relaxed(), 0);
   }
 }
 
