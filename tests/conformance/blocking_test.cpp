@@ -7,12 +7,10 @@
 #include <netinet/in.h>
 #include <resolv.h>
 #include <sys/file.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
-#include <cerrno>
 #include <chrono>
 #include <cstdlib>
 #include <iterator>
@@ -29,9 +27,9 @@
 #include <gort/sync.hpp>
 #include <gort/time.hpp>
 
-#include "base/sanitizer.hpp"
 #include "os/preempt.hpp"
 #include "support/element.hpp"
+#include "support/quiet_call.hpp"
 #include "support/run.hpp"
 
 namespace gort {
@@ -42,33 +40,24 @@ using test::element;
 using namespace std::chrono_literals;
 using clock = std::chrono::steady_clock;
 
-// Runs `block` on a goroutine of one P. Another one must have had `turns` sleeps of 1 ms before
-// `unblock` is called (on it): were the P not handed on, the test would hang. Returns how often a P
-// was taken from a thread unasked.
-template <class Block, class Unblock>
-std::uint64_t while_others_go_on(int turns, Block block, Unblock unblock) {
+// Runs `block` on a goroutine of one P, and on another one what must be done before that ends: were
+// the P not handed on, the test would hang. Returns how often a P was taken from a thread unasked.
+template <class Block, class Others>
+std::uint64_t while_others_go_on(Block block, Others others) {
   std::uint64_t taken = 0;
   test::with_procs(1, [&] {
     const std::uint64_t before = debug::read_scheduler_counts().unannounced_blocking;
     wait_group all;
     all.go(block);
-    all.go([&] {
-      for (int i = 0; i < turns; ++i) gort::sleep(1ms);
-      unblock();
-    });
+    all.go(others);
     all.wait();
     taken = debug::read_scheduler_counts().unannounced_blocking - before;
   });
   return taken;
 }
 
-// Of these, more than `sleeps_max` in a call: signals have come, even if the call was restarted.
-// Under ThreadSanitizer there is enough computing before it for one, and its runtime waits, too.
-constexpr long sleeps_max = base::with_tsan ? 4 : 1;
-long sleeps_of_this_thread() {
-  rusage use{};
-  getrusage(RUSAGE_THREAD, &use);
-  return use.ru_nvcsw;
+void have_turns(int n = 20) {
+  for (int i = 0; i < n; ++i) gort::sleep(1ms);
 }
 
 // CI runs this program with and without membarrier: here it says that it does.
@@ -82,21 +71,22 @@ TEST(blocking, threads_are_fenced_as_the_environment_says) {
 TEST(blocking, a_pipe_read_sees_no_eintr) {
   int ends[2];
   ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
-  ssize_t got = 0;
-  int error = 0;
-  long sleeps = 0;
-  const std::uint64_t taken = while_others_go_on(
-      20,
-      [&] {
-        char byte = 0;
-        sleeps = -sleeps_of_this_thread();
-        got = read(ends[0], &byte, 1);
-        error = errno;
-        sleeps += sleeps_of_this_thread();
-      },
-      [&] { EXPECT_EQ(write(ends[1], "x", 1), 1); });
-  EXPECT_EQ(got, 1) << error;
-  EXPECT_LE(sleeps, sleeps_max);
+  test::quiet_call quiet;
+  std::uint64_t taken = 0;
+  do {
+    ssize_t got = 0;
+    taken = while_others_go_on(
+        [&] {
+          char byte = 0;
+          quiet([&] { got = read(ends[0], &byte, 1); });
+        },
+        [&] {
+          have_turns();
+          EXPECT_EQ(write(ends[1], "x", 1), 1);
+        });
+    EXPECT_EQ(got, 1);
+  } while (!quiet.proves());
+  quiet.expect_undisturbed();
   EXPECT_GE(taken, 1U);
   close(ends[0]);
   close(ends[1]);
@@ -106,20 +96,21 @@ TEST(blocking, a_sleep_of_the_thread_is_not_interrupted) {
   // nanosleep() is never restarted after a signal handler, so it would tell.
   timespec rest{};
   int result = -1;
-  long sleeps = 0;
-  const std::uint64_t taken = while_others_go_on(
-      5,
-      [&] {
-        const timespec time{0, 500'000'000};
-        sleeps = -sleeps_of_this_thread();
-        result = nanosleep(&time, &rest);
-        sleeps += sleeps_of_this_thread();
-      },
-      [] {});
+  test::quiet_call quiet;
+  std::uint64_t taken = 0;
+  do {
+    taken = while_others_go_on(
+        [&] {
+          const timespec time{0, 500'000'000};
+          rest = {};
+          quiet([&] { result = nanosleep(&time, &rest); });
+        },
+        [] { have_turns(5); });
+  } while (!quiet.proves());
   EXPECT_EQ(result, 0);
   EXPECT_EQ(rest.tv_nsec, 0);
+  quiet.expect_undisturbed();
   EXPECT_GE(taken, 1U);
-  EXPECT_LE(sleeps, sleeps_max);
 }
 
 TEST(blocking, a_std_mutex_held_across_a_channel_operation) {
@@ -142,7 +133,7 @@ TEST(blocking, a_std_mutex_held_across_a_channel_operation) {
       EXPECT_TRUE(first_is_through);
     });
     all.go([&] {
-      for (int i = 0; i < 20; ++i) gort::sleep(1ms);
+      have_turns();
       gate.close();
     });
     all.wait();
@@ -155,19 +146,22 @@ TEST(blocking, flock) {
   const int other = open(name, O_RDWR | O_CLOEXEC);
   ASSERT_GE(mine, 0);
   ASSERT_GE(other, 0);
-  ASSERT_EQ(flock(other, LOCK_EX), 0);
-  int result = -1;
-  long sleeps = 0;
-  const std::uint64_t taken = while_others_go_on(
-      20,
-      [&] {
-        sleeps = -sleeps_of_this_thread();
-        result = flock(mine, LOCK_EX);
-        sleeps += sleeps_of_this_thread();
-      },
-      [&] { flock(other, LOCK_UN); });
-  EXPECT_EQ(result, 0);
-  EXPECT_LE(sleeps, sleeps_max);
+  test::quiet_call quiet;
+  std::uint64_t taken = 0;
+  do {
+    ASSERT_EQ(flock(other, LOCK_EX), 0);
+    int result = -1;
+    taken = while_others_go_on(
+        [&] { quiet([&] { result = flock(mine, LOCK_EX); }); },
+        [&] {
+          have_turns();
+          flock(other, LOCK_UN);
+        });
+    EXPECT_EQ(result, 0);
+    EXPECT_GE(taken, 1U);
+    flock(mine, LOCK_UN);
+  } while (!quiet.proves());
+  quiet.expect_undisturbed();
   EXPECT_GE(taken, 1U);
   close(mine);
   close(other);
@@ -224,7 +218,6 @@ TEST(blocking, getaddrinfo) {
   int result = -1;
   in_addr_t found = 0;
   const std::uint64_t taken = while_others_go_on(
-      20,
       [&] {
         // The resolver's settings belong to the thread, and nothing here changes that.
         ASSERT_EQ(res_init(), 0);
@@ -239,7 +232,10 @@ TEST(blocking, getaddrinfo) {
         if (result == 0) found = reinterpret_cast<sockaddr_in*>(list->ai_addr)->sin_addr.s_addr;
         if (list != nullptr) freeaddrinfo(list);
       },
-      [&] { server.answer(); });
+      [&] {
+        have_turns();
+        server.answer();
+      });
   EXPECT_EQ(result, 0) << gai_strerror(result);
   EXPECT_EQ(found, htonl(0xc0000207));
   EXPECT_GE(taken, 1U);
@@ -257,7 +253,7 @@ TEST(blocking, announced) {
       EXPECT_EQ(got, 1);
     });
     all.go([&] {
-      for (int i = 0; i < 20; ++i) gort::sleep(1ms);
+      have_turns();
       EXPECT_EQ(write(ends[1], "x", 1), 1);
     });
     all.wait();
@@ -283,7 +279,7 @@ TEST(blocking, many_at_once_and_each_returns_to_work) {
         results.send(got == 1 ? 1 : 1000);
       });
     }
-    for (int i = 0; i < 10; ++i) gort::sleep(1ms);
+    have_turns(10);
     const std::string bytes(many, 'x');
     ASSERT_EQ(write(ends[1], bytes.data(), bytes.size()), many);
     int sum = 0;
@@ -294,12 +290,22 @@ TEST(blocking, many_at_once_and_each_returns_to_work) {
   });
 }
 
+// Waits until so many threads are parked in place; false: not within half a minute.
+bool in_place_become(std::uint64_t wanted) {
+  for (int i = 0; i < 30'000; ++i) {
+    if (debug::read_scheduler_counts().threads_in_place == wanted) return true;
+    std::this_thread::sleep_for(1ms);
+  }
+  return false;
+}
+
 // A thread that comes back from a blocking call without a P and computes on is bounded too.
 TEST(blocking, one_that_returns_and_computes_shares_the_processor) {
   test::with_procs(1, [] {
     std::atomic<bool> stop{false};
     wait_group all;
-    for (int i = 0; i < 3; ++i) {
+    constexpr int hogs = 3;
+    for (int i = 0; i < hogs; ++i) {
       all.go([&] {
         const timespec time{0, 30'000'000};
         nanosleep(&time, nullptr);
@@ -310,19 +316,10 @@ TEST(blocking, one_that_returns_and_computes_shares_the_processor) {
         }
       });
     }
-    for (int i = 0; i < 50; ++i) gort::sleep(1ms);
+    EXPECT_TRUE(in_place_become(hogs - 1));
     stop.store(true, std::memory_order_relaxed);
     all.wait();
   });
-}
-
-// Waits until so many threads are parked in place; false: not within half a minute.
-bool in_place_become(std::uint64_t wanted) {
-  for (int i = 0; i < 30'000; ++i) {
-    if (debug::read_scheduler_counts().threads_in_place == wanted) return true;
-    std::this_thread::sleep_for(1ms);
-  }
-  return false;
 }
 
 // f parks, so it begins on one thread and ends on another. Neither is in blocking() afterwards: of
@@ -358,18 +355,21 @@ TEST(blocking, announced_ends_with_the_call_wherever_that_ends) {
 
 TEST(blocking, announced_calls_may_be_nested) {
   test::with_procs(1, [] {
-    const std::uint64_t before = debug::read_scheduler_counts().preemptions;
-    std::atomic<bool> stop{false};
+    std::atomic<bool> computes{false}, stop{false};
     wait_group all;
     all.go([&] {
       blocking([&] {
         blocking([] { runtime::gosched(); });
         // Still in the outer one, where computing is as good as blocking.
+        computes.store(true, std::memory_order_relaxed);
         for (std::uint64_t n = 1; !stop.load(std::memory_order_relaxed); ++n)
           if (n % 1000 == 0) clock::now();
       });
     });
-    for (int i = 0; i < 50; ++i) gort::sleep(1ms);
+    while (!computes.load(std::memory_order_relaxed)) gort::sleep(1ms);
+    // On its way there it could be preempted, as all that compute.
+    const std::uint64_t before = debug::read_scheduler_counts().preemptions;
+    have_turns(50);
     if (os::fences_running_threads()) {  // else it could never be stopped
       EXPECT_EQ(debug::read_scheduler_counts().preemptions, before);
     }

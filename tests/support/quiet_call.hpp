@@ -1,0 +1,50 @@
+// For tests of calls that block their thread: whether somebody has disturbed one.
+#pragma once
+
+#include <sys/resource.h>
+#include <chrono>
+#include <ctime>
+
+#include <gtest/gtest.h>
+
+#include "base/sanitizer.hpp"
+
+namespace gort::test {
+
+/// A call that nothing is to wake but what it waits for. A thread that computes is interrupted, and
+/// so may be one that is on its way to the call when its CPU is taken away, where the kernel counts
+/// that time as its own: such a try proves nothing.
+class quiet_call {
+ public:
+  template <class F>
+  void operator()(F call) {
+    sleeps_ = -sleeps_of_this_thread();
+    computed_ = -cpu_of_this_thread();
+    call();
+    computed_ += cpu_of_this_thread();
+    sleeps_ += sleeps_of_this_thread();
+  }
+  /// It used less CPU time than anybody is interrupted for.
+  bool proves() const { return computed_ < std::chrono::milliseconds(1); }
+  void expect_undisturbed() const { EXPECT_LE(sleeps_, sleeps_max); }
+
+ private:
+  // More, in a call: signals have come, even if the call was restarted. ThreadSanitizer's runtime
+  // waits, too.
+  static constexpr long sleeps_max = base::with_tsan ? 4 : 1;
+  static long sleeps_of_this_thread() {
+    rusage use{};
+    getrusage(RUSAGE_THREAD, &use);
+    return use.ru_nvcsw;
+  }
+  static std::chrono::nanoseconds cpu_of_this_thread() {
+    timespec used{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    return std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec);
+  }
+
+  long sleeps_ = 0;
+  std::chrono::nanoseconds computed_{};
+};
+
+}  // namespace gort::test
