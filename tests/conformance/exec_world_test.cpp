@@ -178,7 +178,7 @@ TEST(exec_world, what_the_program_has_left_running_is_listened_to_for_a_while) {
     c = shell("echo text; sleep 0.1 & exit 0");
     c.wait_delay = 1h;
     EXPECT_EQ(exec::output(c).out, "text\n");
-    c = shell("sleep 1 & exit 0");
+    c = shell("sleep 20 & exit 0");  // longer than we may be held up
     c.wait_delay = -1ns;  // only 0 is no limit
     exec::output(background(), c, error);
     EXPECT_EQ(error, std::errc::timed_out);
