@@ -54,7 +54,7 @@ struct {
 } scavenging;
 
 detail::atomic<std::uint64_t> bytes_given;
-detail::atomic<std::int64_t> working_ns;
+detail::atomic<std::int64_t> working_ns;  // CPU time
 
 void count_given(std::size_t bytes, std::int64_t took_ns) noexcept {
   bytes_given.fetch_add_relaxed(bytes);  // statistics
@@ -62,9 +62,9 @@ void count_given(std::size_t bytes, std::int64_t took_ns) noexcept {
 }
 
 std::size_t give_back_now(std::size_t bytes) noexcept {
-  const std::int64_t begin_ns = os::monotonic_ns();
+  const std::int64_t begin_cpu_ns = os::own_thread_cpu_ns();
   const std::size_t given = give_back_free(bytes);
-  count_given(given, os::monotonic_ns() - begin_ns);
+  count_given(given, os::own_thread_cpu_ns() - begin_cpu_ns);
   return given;
 }
 
@@ -109,8 +109,10 @@ std::int64_t scavenge_some(std::int64_t now_ns) noexcept {
   }
   if (now_ns < scavenging.not_before_ns) return scavenging.not_before_ns;
   if (scavenging.of_all && bytes_in_use() > scavenging.in_use_max) scavenging.of_all = false;
+  // Not by the clock: a thread that was held up for a moment would rest for a minute.
+  const std::int64_t begin_cpu_ns = os::own_thread_cpu_ns();
   const given_back done = give_back_next(scavenging.at, scavenging.of_all);
-  const std::int64_t took_ns = os::monotonic_ns() - now_ns;
+  const std::int64_t took_ns = os::own_thread_cpu_ns() - begin_cpu_ns;
   count_given(done.bytes, took_ns);
   scavenging.not_before_ns = now_ns + (scavenging.of_all ? rest_share_quiet : rest_share) * took_ns;
   if (!done.is_end) return scavenging.not_before_ns;
