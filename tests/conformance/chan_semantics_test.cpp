@@ -244,27 +244,38 @@ TEST_P(ChanSemantics, TimeoutsLoseNothing) {
   }
 }
 
-// try_recv's look without the lock sees what happened before it.
+// try_recv's look without the lock sees what happened before it. As often as there is time for:
+// where a thread that looks again and again keeps its peer from the CPU, a round takes slices.
 TEST_P(ChanSemantics, TryReceiveSeesWhatHappenedBefore) {
+  constexpr int over = 0, rounds_max = 2000;
+  const auto end = std::chrono::steady_clock::now() + 3s;
   auto data = make_chan<element>(1);
-  detail::atomic<int> flag;
+  detail::atomic<int> flag(-1);
+  const auto look_again = [] {
+    runtime::gosched();
+    std::this_thread::yield();  // the other one may be a plain thread
+  };
   crew party(kind());
   party.start([&] {
-    for (int i = 1; i <= 2000; ++i) {
+    for (int i = 1; i == 1 || (i <= rounds_max && std::chrono::steady_clock::now() < end); ++i) {
       data.send(int{i});
-      flag.store_release(i);                                 // pairs with the acquire below
-      while (flag.load_acquire() != -i) runtime::gosched();  // pairs with the release below
+      flag.store_release(i);                           // pairs with the acquire below
+      while (flag.load_acquire() != -i) look_again();  // pairs with the release below
     }
+    flag.store_release(over);
   });
   party.start([&] {
-    for (int i = 1; i <= 2000; ++i) {
-      while (flag.load_acquire() != i) runtime::gosched();  // pairs with the release above
+    for (int i = 1;; ++i) {
+      int seen;
+      while ((seen = flag.load_acquire()) != i && seen != over) look_again();  // as above
+      if (seen == over) return;
       auto r = data.try_recv();
       ASSERT_TRUE(r);
       ASSERT_EQ(*r, i);
       flag.store_release(-i);  // pairs with the acquire above
     }
   });
+  party.join();
 }
 
 }  // namespace
