@@ -13,6 +13,7 @@
 
 #include <gort/chan.hpp>
 #include <gort/debug.hpp>
+#include <gort/detail/atomic.hpp>
 #include <gort/go.hpp>
 #include <gort/net.hpp>
 #include <gort/runtime.hpp>
@@ -120,8 +121,16 @@ TEST(program, DISABLED_deadlock_beside_sockets) {
   });
 }
 
+detail::atomic<int> begun;  // of those that go on for ever
+
 [[gnu::noinline]] void computes() {
+  begun.fetch_add_relaxed(1);
   for (;;) asm volatile("" ::: "memory");
+}
+
+// Who has been started may still be on its way to a thread that has no CPU.
+void until_begun(int how_many) {
+  while (begun.load_relaxed() != how_many) runtime::gosched();
 }
 
 // ThreadSanitizer puts a signal from outside off until the thread calls into libc; busy ones may
@@ -140,6 +149,7 @@ TEST(program, DISABLED_quit) {
     go({.name = "busy"}, computes);
     runtime::gomaxprocs(3);
     until_one_waits();
+    until_begun(1);
     sends_quit();
     waits_for(c);
   });
@@ -160,6 +170,7 @@ TEST(program, DISABLED_quit_ignored_by_the_program) {
 }
 
 [[gnu::noinline]] void allocates() {
+  begun.fetch_add_relaxed(1);
   for (;;) {
     void* p = std::malloc(5000);  // more than what a thread keeps for itself
     asm volatile("" : : "r"(p) : "memory");
@@ -171,6 +182,7 @@ TEST(program, DISABLED_dumps_beside_malloc) {
   run([] {
     runtime::gomaxprocs(3);
     for (int i = 0; i < 2; ++i) go(allocates);
+    until_begun(2);
     std::string text(1 << 16, '\0');
     for (int i = 0; i < 200; ++i) runtime::stack(text, true);
     sends_quit();

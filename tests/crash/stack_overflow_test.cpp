@@ -17,6 +17,7 @@
 #include "base/sanitizer.hpp"
 #include "support/metrics_support.hpp"
 #include "support/overflow.hpp"
+#include "support/parked.hpp"
 #include "support/skip.hpp"
 
 namespace gort {
@@ -49,7 +50,11 @@ using namespace test;
 
 TEST(program, DISABLED_overflow) {
   run([] {
-    go({.name = "digger"}, sets_out);
+    const test::arrivals since;
+    go({.name = "digger"}, [&since] {
+      since.wait_for(1, test::wait_reason::chan_receive);  // main, which is to be seen there
+      sets_out();
+    });
     make_chan<int>().recv();
   });
 }
