@@ -1,4 +1,6 @@
 // What ends with its last handle: the compiler says so where a program drops that.
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <string>
 #include <string_view>
@@ -11,9 +13,13 @@
 namespace gort {
 namespace {
 
+namespace fs = std::filesystem;
+
 // The lines that the compiler complains of with that word, of a function's body.
 std::vector<std::string> complaints(const std::vector<std::string>& lines, std::string_view word) {
-  const std::string path = testing::TempDir() + "gort-dropped-handles.cpp";
+  std::string folder = (fs::temp_directory_path() / "gort-dropped-handles-XXXXXX").string();
+  if (::mkdtemp(folder.data()) == nullptr) return {"no temporary folder"};
+  const std::string path = folder + "/handles.cpp";
   {
     std::ofstream file(path);
     file << "#include <csignal>\n#include <gort/context.hpp>\n#include <gort/signal.hpp>\n#include "
@@ -28,9 +34,10 @@ std::vector<std::string> complaints(const std::vector<std::string>& lines, std::
                                             " -std=c++20 -fsyntax-only "
                                             "-Wunused-result -I " GORT_SOURCE_DIR "/include " +
                                             path + " 2>&1");
+  fs::remove_all(folder);
   std::vector<std::string> found;
   for (std::size_t i = 0; i < lines.size(); ++i) {
-    const std::string at = "gort-dropped-handles.cpp:" + std::to_string(i + 1) + ":";
+    const std::string at = "/handles.cpp:" + std::to_string(i + 1) + ":";
     for (std::size_t from = 0; (from = built.text.find(at, from)) != std::string::npos; ++from) {
       const std::string text = built.text.substr(from, built.text.find('\n', from) - from);
       if (text.find(word) == std::string::npos) continue;
