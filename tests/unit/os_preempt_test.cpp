@@ -56,15 +56,17 @@ TEST(os_preempt, a_blocking_call_does_not_notice_the_signal) {
   GORT_NOT_UNDER(base::with_tsan, "its interceptors run the handler after the call, or not at all");
   GORT_NOT_UNDER(base::with_asan, "a plain thread's signal stack is then too small to go on there");
   int result = -1;
-  EXPECT_GE(interrupted(
-                [&] {
-                  const timespec time{1, 0};
-                  timespec rest{};
-                  result = nanosleep(&time, &rest);
-                },
-                [] {}),
-            2);
-  EXPECT_EQ(result, 0);
+  // It ends by itself: on a busy machine perhaps before it has been seen asleep.
+  for (int times = 0; times < 2;) {
+    times = interrupted(
+        [&] {
+          const timespec time{1, 0};
+          timespec rest{};
+          result = nanosleep(&time, &rest);
+        },
+        [] {});
+    EXPECT_EQ(result, 0);
+  }
   int ends[2];
   ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
   EXPECT_EQ(interrupted(
@@ -94,7 +96,7 @@ TEST(os_preempt, tells_a_thread_that_sleeps_from_one_that_computes) {
     EXPECT_EQ(read(ends[0], &byte, 1), 1);
   });
   while (id.load(std::memory_order_acquire) == 0) std::this_thread::yield();
-  EXPECT_EQ(activity_of(handle), thread_activity::runs);
+  while (activity_of(handle) != thread_activity::runs) std::this_thread::yield();  // page faults
   const std::int64_t before_ns = thread_cpu_ns(handle);
   while (thread_cpu_ns(handle) < before_ns + 1'000'000) std::this_thread::yield();
   stop.store(true, std::memory_order_relaxed);
