@@ -179,16 +179,19 @@ TEST(poll_descriptor, pause_lasts_and_is_ended_by_close_only) {
     const auto begun = std::chrono::steady_clock::now();
     verdict first = verdict::closed;
     verdict second = verdict::go;
+    detail::atomic<bool> first_over;
     waiting.go([&] {
       operation op(p.a, &descriptor::read);
       first = op.pause(20'000'000);
       EXPECT_GE(std::chrono::steady_clock::now() - begun, 20ms);
+      first_over.store_release(true);
       second = op.pause(3'600'000'000'000);
     });
     for (int i = 0; i < 50; ++i) {  // events do not shorten it
       EXPECT_EQ(send(p.b, "x", 1, 0), 1);
       gort::sleep(1ms);
     }
+    while (!first_over.load_acquire()) gort::sleep(1ms);
     close(*p.a);
     waiting.wait();
     EXPECT_EQ(first, verdict::go);
