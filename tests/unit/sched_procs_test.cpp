@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include <gort/detail/inside.hpp>
 #include <gort/detail/park.hpp>
 #include <gort/detail/timer_node.hpp>
 
@@ -107,11 +108,15 @@ TEST(gomaxprocs, bounds_the_goroutines_that_run_at_once) {
       for (int i = 0; i < 50; ++i) {
         go([&] {
           for (int k = 0; k < 200; ++k) {
-            const int now = running.fetch_add_relaxed(1) + 1;
-            int seen = most.load_relaxed();
-            while (now > seen && !most.cas_relaxed(seen, now)) {
+            {
+              // Else it may be parked in place here, and count as one that runs.
+              const detail::inside_gort not_preempted;
+              const int now = running.fetch_add_relaxed(1) + 1;
+              int seen = most.load_relaxed();
+              while (now > seen && !most.cas_relaxed(seen, now)) {
+              }
+              running.fetch_sub_relaxed(1);
             }
-            running.fetch_sub_relaxed(1);
             runtime::gosched();
           }
           all.done();
@@ -156,14 +161,17 @@ TEST(timers, fire_in_the_order_of_their_times) {
     };
     std::vector<int> order;
     std::vector<ordered> timers(200);
-    const std::int64_t base = detail::now_ns() + 2'000'000;
-    for (int i = 0; i < 200; ++i) {
-      auto& t = timers[static_cast<std::size_t>(i)];
-      t.n = (i * 37) % 200;  // a permutation
-      t.out = &order;
-      detail::timer_start(t, base + t.n * 1000);
+    {
+      const detail::inside_gort keeps_its_p;  // so that none fires before, however long this takes
+      const std::int64_t base = detail::now_ns() + 2'000'000;
+      for (int i = 0; i < 200; ++i) {
+        auto& t = timers[static_cast<std::size_t>(i)];
+        t.n = (i * 37) % 200;  // a permutation
+        t.out = &order;
+        detail::timer_start(t, base + t.n * 1000);
+      }
+      for (int i = 0; i < 200; i += 3) detail::timer_stop(timers[static_cast<std::size_t>(i)]);
     }
-    for (int i = 0; i < 200; i += 3) detail::timer_stop(timers[static_cast<std::size_t>(i)]);
     auto never = make_chan<int>();
     never.recv_for(std::chrono::milliseconds(20));
     EXPECT_EQ(order.size(), 133u);
