@@ -5,6 +5,7 @@
 #include <array>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <thread>
 
 #include <gort/detail/atomic.hpp>
@@ -62,6 +63,18 @@ class arrivals {
 
   parked_counts before_;
 };
+
+/// Until that goroutine is parked. Parks; any thread.
+inline void until_parked(std::uint64_t id) {
+  for (bool is_parked = false; !is_parked;) {
+    report::snapshot seen;
+    report::take_snapshot(seen, {.stacks = false}, sched::current_goroutine());
+    seen.for_each([&](const sched::goroutine_view& view, auto&, auto*) {
+      is_parked |= view.id == id && view.status == sched::g_status::waiting;
+    });
+    if (!is_parked) gort::sleep(std::chrono::milliseconds(1));
+  }
+}
 
 /// Until that thread sleeps in the kernel. It says who it is when nothing is left to be done but
 /// what it is to sleep in.

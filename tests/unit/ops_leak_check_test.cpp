@@ -2,6 +2,7 @@
 #include <gort/ops/gtest_leak_check.hpp>
 
 #include <chrono>
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,6 +16,8 @@
 #include <gort/ops/leak_check.hpp>
 #include <gort/runtime.hpp>
 #include <gort/time.hpp>
+
+#include "support/parked.hpp"
 
 namespace {
 
@@ -33,19 +36,18 @@ leak_options briefly() {
   return options;
 }
 
-// A goroutine that waits until the channel is closed; started for certain.
+// A goroutine that waits until the channel is closed: when this returns.
 gort::chan<int> start_waiter(const char* name = "") {
   auto c = gort::make_chan<int>();
-  auto started = gort::make_chan<int>();
+  auto started = gort::make_chan<std::uint64_t>();
   gort::go({.name = name}, [c, started] {
-    started.send(1);
+    started.send(gort::this_goroutine::id());
     c.recv();
   });
-  started.recv();
+  gort::test::until_parked(*started.recv());
   return c;
 }
 
-// With one P a goroutine that has been started has also parked by the time that main runs again.
 template <class F>
 void at_one_p(F f) {
   gort::run([&] {
@@ -268,6 +270,7 @@ TEST(leak_check, works_around_a_run) {
     c = start_waiter();
     gort::go([] {});
   });
+  while (check.find().size() > 1) continue;  // until the straggler has had a CPU
   EXPECT_EQ(check.find().size(), 1u);
   gort::run([&] {
     c.close();
