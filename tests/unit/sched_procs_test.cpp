@@ -115,6 +115,7 @@ TEST(gomaxprocs, bounds_the_goroutines_that_run_at_once) {
               int seen = most.load_relaxed();
               while (now > seen && !most.cas_relaxed(seen, now)) {
               }
+              for (int n = 0; n < 2000; ++n) asm volatile("");  // or hardly any two would meet
               running.fetch_sub_relaxed(1);
             }
             runtime::gosched();
