@@ -259,14 +259,15 @@ TEST(net_dial_order, without_a_stagger_each_address_has_a_share_of_the_time) {
   });
 }
 
-// What a race may leave behind for a moment, and no longer.
+// What a race may leave behind for a moment, and no longer. (What one before it had left may have
+// been counted, and be gone by now.)
 void expect_nothing_left(int sockets_before, std::int64_t goroutines_before) {
   const auto patience_end = clock::now() + 20s;
   while ((runtime::num_goroutine() > goroutines_before || test::open_sockets() > sockets_before) &&
          clock::now() < patience_end)
     gort::sleep(1ms);
-  EXPECT_EQ(runtime::num_goroutine(), goroutines_before);
-  EXPECT_EQ(test::open_sockets(), sockets_before);
+  EXPECT_LE(runtime::num_goroutine(), goroutines_before);
+  EXPECT_LE(test::open_sockets(), sockets_before);
 }
 
 // Over TCP it finds itself cancelled; a Unix socket is connected at once.
