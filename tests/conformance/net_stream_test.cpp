@@ -178,7 +178,7 @@ TEST_P(net_stream, writing_to_a_closed_peer_is_an_error_and_no_signal) {
       auto [a, b] = connected_pair(address());
       b.close();
       std::error_code error;
-      for (int i = 0; i < 1000 && !error; ++i) write_once(a, error);
+      while (!error) write_once(a, error);  // what was sent must have been answered
       EXPECT_TRUE(error == std::errc::broken_pipe || error == std::errc::connection_reset)
           << error.message();
       write_once(a, error);
