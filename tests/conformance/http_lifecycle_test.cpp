@@ -131,16 +131,15 @@ TEST(http_lifecycle, slow_clients_are_timed_out) {
        "HTTP/1.1 408 Request Timeout\r\n"},
       {"between requests", get + "\r\n", "HTTP/1.1 200 OK\r\n"},
   };
-  server_options o;  // in these times we must have said what we say
-  o.read_header_timeout = 300ms;
-  o.read_stall_timeout = 300ms;
-  o.idle_timeout = 300ms;
+  server_options o;
+  o.read_header_timeout = 50ms;
+  o.read_stall_timeout = 50ms;
+  o.idle_timeout = 50ms;
   o.log = [](std::string_view line) { ADD_FAILURE() << line; };
   with_procs(2, [&] {
     server s([](request& r, response_writer& w) { w.write(r.body()); }, o);
     for (const slow_row& r : rows) {
-      talk t(s);
-      t.say(r.said);
+      talk t(s, r.said);
       const std::string out = t.hear_all();  // the end: the server has hung up
       EXPECT_EQ(out.substr(0, out.find("\r\n") + 2 * !out.empty()), r.expected) << r.name;
     }
@@ -149,8 +148,7 @@ TEST(http_lifecycle, slow_clients_are_timed_out) {
 
 // Says something and then one byte after another, each well within the time for a silence.
 std::string dribble(server& s, const std::string& first, const std::string& rest) {
-  talk t(s);
-  t.say(first);
+  talk t(s, first);
   wait_group saying;
   saying.go([&] {
     std::error_code error;
@@ -315,7 +313,7 @@ TEST(http_lifecycle, shutdown_closes_the_idle_and_waits_for_the_active) {
     EXPECT_EQ(s.shutdown(ctx), context_error::deadline_exceeded);
     EXPECT_EQ(idle.hear_all(), "");
     EXPECT_EQ(fresh.hear_all(), "");
-    EXPECT_EQ(s.connections(), 1u);
+    while (s.connections() != 1) gort::sleep(1ms);  // they are closed, and leave a moment later
     auto stopped = make_chan<std::error_code>();
     go([&, stopped] { stopped.send(s.shutdown(background())); });
     proceed.send({});

@@ -43,9 +43,11 @@ struct log_lines {
 /// The client's end of a connection that is served by a goroutine.
 class talk {
  public:
-  explicit talk(server& s) {
+  /// `first` has been said before the server looks.
+  explicit talk(server& s, std::string_view first = {}) {
     auto pipe = make_pipe();
     end_ = std::move(pipe.client);
+    if (!first.empty()) say(first);
     go([&s, end = std::shared_ptr<stream>(std::move(pipe.server))] {
       s.serve_connection(std::make_unique<forwarding_stream>(end));
     });
