@@ -33,4 +33,17 @@ inline std::map<std::string, metrics::value> read_all(const std::vector<std::str
   return out;
 }
 
+/// Runs f. False: meanwhile a processor was taken from somebody who computed or slept in a call. So
+/// nobody was who had the only one, if this is true.
+template <class F>
+bool kept_its_processor(F f) {
+  const auto taken = [] {
+    return whole("/gort/sched/hand-offs/preempted:processors") +
+           whole("/gort/sched/hand-offs/taken-unannounced:processors");
+  };
+  const std::uint64_t before = taken();
+  f();
+  return taken() == before;
+}
+
 }  // namespace gort::test
