@@ -143,6 +143,7 @@ TEST(pprof_labels, contexts_carry_them) {
 TEST(pprof_labels, are_in_profiles_of_goroutines_and_in_dumps) {
   gort::run([] {
     const shop::crowd without(5, 0);
+    const std::int64_t before = gort::runtime::num_goroutine();
     pprof::with_labels(pprof::labels("endpoint", "/pay now", "shard", "3"), [] {
       const shop::crowd with(7, 0);
       const read_profile profile = profile_reader::read(gunzip(written("goroutine", 0)));
@@ -167,6 +168,7 @@ TEST(pprof_labels, are_in_profiles_of_goroutines_and_in_dumps) {
       EXPECT_THAT(dump, HasSubstr("[chan receive]:\n"));
       EXPECT_THAT(written("creation", 1), HasSubstr("# labels: {\"endpoint\":"));
     });
+    while (gort::runtime::num_goroutine() > before) gort::runtime::gosched();  // until they end
     EXPECT_THAT(written("goroutine", 2), Not(HasSubstr("shard")));
   });
 }
