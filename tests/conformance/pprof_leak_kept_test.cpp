@@ -141,14 +141,20 @@ TEST(goroutine_leak_managed, is_none_while_a_raw_pointer_to_it_is_somewhere) {
 TEST(goroutine_leak_managed, is_none_while_somebody_has_it_who_goes_on) {
   gort::test::with_procs(2, [] {
     gort::wait_group all;
-    const auto sleeps_with = [&all](auto pointer) {
-      all.go([pointer] {
-        gort::sleep(300ms);
+    gort::detail::atomic<bool> over;
+    const auto sleeps_until_over = [&over] {
+      while (!over.load_relaxed()) gort::sleep(20ms);
+    };
+    const auto sleeps_with = [&all, sleeps_until_over](auto pointer) {
+      all.go([pointer, sleeps_until_over] {
+        sleeps_until_over();
         pointer->c.close();
       });
     };
     const auto holds = [&](auto start) {
+      over.store_relaxed(false);
       EXPECT_EQ(more_leaks(2, [&] { gort::test::on_a_stack_of_its_own(start); }), 0);
+      over.store_relaxed(true);
       all.wait();
     };
     holds([&] {
@@ -176,8 +182,8 @@ TEST(goroutine_leak_managed, is_none_while_somebody_has_it_who_goes_on) {
       auto n = made();
       n->mutex.lock();
       all.go([n] { n->mutex.lock(); });
-      all.go([n] {
-        gort::sleep(300ms);
+      all.go([n, sleeps_until_over] {
+        sleeps_until_over();
         n->mutex.unlock();
       });
     });
