@@ -19,19 +19,24 @@
 namespace gort {
 namespace {
 
-// How often each thread of ours has gone to sleep.
-std::map<std::string, long> sleeps_of_our_threads() {
-  std::map<std::string, long> count;
+struct looked {
+  std::map<std::string, long> sleeps;  // how often each thread of ours has gone to sleep
+  bool all_asleep = true;              // who was woken and has no CPU yet is not
+};
+looked look_at_our_threads() {
+  looked now;
   for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
     std::ifstream status(task.path() / "status");
     std::string name;
     for (std::string line; std::getline(status, line);) {
       if (line.starts_with("Name:")) name = line.substr(6) + task.path().filename().string();
-      if (line.starts_with("voluntary_ctxt_switches:") && name.starts_with("gort-"))
-        count[name] = std::stol(line.substr(line.find(':') + 1));
+      if (!name.starts_with("gort-")) continue;
+      if (line.starts_with("State:")) now.all_asleep &= line.find("sleeping") != line.npos;
+      if (line.starts_with("voluntary_ctxt_switches:"))
+        now.sleeps[name] = std::stol(line.substr(line.find(':') + 1));
     }
   }
-  return count;
+  return now;
 }
 
 using namespace std::chrono_literals;
@@ -44,16 +49,16 @@ long sum(const std::map<std::string, long>& sleeps) {
 
 // Settled when a whole while has passed without a wake-up; then it must stay so.
 void expect_no_wake_ups() {
-  auto before = sleeps_of_our_threads();
-  for (int tries = 0; tries < 50; ++tries) {
+  looked before = look_at_our_threads();
+  for (bool settled = false; !settled;) {
     std::this_thread::sleep_for(100ms);
-    auto now = sleeps_of_our_threads();
-    if (now == before) break;
+    looked now = look_at_our_threads();
+    settled = before.all_asleep && now.all_asleep && now.sleeps == before.sleeps;
     before = std::move(now);
   }
-  ASSERT_GE(before.size(), 2u) << "sysmon and an M at least";
+  ASSERT_GE(before.sleeps.size(), 2u) << "sysmon and an M at least";
   std::this_thread::sleep_for(1s);
-  EXPECT_EQ(sleeps_of_our_threads(), before);
+  EXPECT_EQ(look_at_our_threads().sleeps, before.sleeps);
 }
 
 TEST(idle, no_thread_wakes_up_while_goroutines_wait_and_timers_are_far) {
@@ -114,9 +119,9 @@ TEST(idle, a_tick_wakes_threads_a_few_times) {
     constexpr int ticks = 20, sleeps_max = 35 * ticks;
     ticker each(100ms);
     for (int i = 0; i < 3; ++i) each.c().recv();
-    const long before = sum(sleeps_of_our_threads());
+    const long before = sum(look_at_our_threads().sleeps);
     for (int i = 0; i < ticks; ++i) each.c().recv();
-    EXPECT_LE(sum(sleeps_of_our_threads()) - before, sleeps_max);
+    EXPECT_LE(sum(look_at_our_threads().sleeps) - before, sleeps_max);
   });
   ticking.wait();
 }
