@@ -1,4 +1,10 @@
 // GODEBUG=schedtrace=N and scheddetail=1: lines as Go 1.27 prints them.
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
 #include <regex>
 #include <string>
 #include <vector>
@@ -19,8 +25,25 @@ namespace {
 
 using namespace std::chrono_literals;
 
+// What the program below has printed so far: it goes on when that is enough.
+std::string told_so_far(const char* path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+constexpr const char* told_in = "GORT_TEST_TOLD";
+
+long matches_in(const std::string& text, const std::string& what) {
+  const std::regex form(what);
+  return std::distance(std::sregex_iterator(text.begin(), text.end(), form), {});
+}
+
 TEST(program, DISABLED_some_wait_and_some_run) {
   gort::run([] {
+    const auto until_told = [](int times, const std::string& what) {
+      do {
+        gort::sleep(200ms);
+      } while (matches_in(told_so_far(std::getenv(told_in)), what) < times);
+    };
     auto never = make_chan<int>();
     auto over = make_chan<int>();
     for (int i = 0; i < 3; ++i) go([=]() mutable { never.recv(); });
@@ -31,18 +54,29 @@ TEST(program, DISABLED_some_wait_and_some_run) {
     });
     const timer unused(1h);
     // All wait, so sysmon sleeps between lines; then one computes while others want its P.
-    gort::sleep(300ms);
+    const std::string procs = std::to_string(runtime::gomaxprocs(0));
+    until_told(6, "idleprocs=" + procs + " ");
+    detail::atomic<bool> enough;
     for (int i = 0; i < 3; ++i) {
-      all.go([] {
-        const auto until = std::chrono::steady_clock::now() + 60ms;
-        while (std::chrono::steady_clock::now() < until) {
+      all.go([&] {
+        while (!enough.load_relaxed()) {
         }
       });
     }
-    gort::sleep(100ms);
+    until_told(1, procs == "1" ? "idleprocs=0 .* runqueue=([1-9]|0 \\[ [1-9])" : " status=1 ");
+    enough.store_relaxed(true);
     over.close();
     all.wait();
   });
+}
+
+test::ended run_told(const std::string& name, const std::string& environment) {
+  const std::string path = "/tmp/gort-told-" + std::to_string(getpid());
+  test::ended it = test::run_program(
+      name, std::string(told_in) + "=" + path + " " + environment + " 2>" + path);
+  it.text += told_so_far(path.c_str());
+  std::remove(path.c_str());
+  return it;
 }
 
 TEST(program, DISABLED_panics) {
@@ -55,7 +89,7 @@ std::vector<std::smatch> matches(const std::string& text, const std::regex& what
 
 TEST(sched_trace, a_line_each_period) {
   const test::ended it =
-      test::run_program("some_wait_and_some_run", "GOMAXPROCS=1 GODEBUG=schedtrace=20");
+      run_told("some_wait_and_some_run", "GOMAXPROCS=1 GODEBUG=schedtrace=20");
   ASSERT_EQ(it.status, 0) << it.head();
   static const std::regex line(
       R"((?:^|\n)SCHED (\d+)ms: gomaxprocs=1 idleprocs=([01]) threads=(\d+) spinningthreads=\d+ )"
@@ -84,8 +118,8 @@ TEST(sched_trace, a_line_each_period) {
 }
 
 TEST(sched_trace, details) {
-  const test::ended it = test::run_program("some_wait_and_some_run",
-                                           "GOMAXPROCS=2 GODEBUG=schedtrace=20,scheddetail=1");
+  const test::ended it =
+      run_told("some_wait_and_some_run", "GOMAXPROCS=2 GODEBUG=schedtrace=20,scheddetail=1");
   ASSERT_EQ(it.status, 0) << it.head();
   static const std::regex line(
       R"((?:^|\n)SCHED \d+ms: gomaxprocs=2 idleprocs=\d threads=\d+ spinningthreads=\d+ )"
