@@ -15,6 +15,11 @@
 #include "support/program.hpp"
 #include "support/skip.hpp"
 
+// Set by the debugger when it has stopped.
+extern "C" {
+volatile int gort_test_looked = 0;
+}
+
 namespace gort {
 namespace {
 
@@ -29,7 +34,7 @@ bool is_installed(const std::string& tool) {
   return test::run_shell("command -v " + tool).status == 0;
 }
 
-// Blocks again and again, on a channel and asleep.
+// Blocks again and again, on a channel and asleep, until somebody has looked.
 TEST(program, DISABLED_goroutines_block) {
   gort::run([] {
     auto there = make_chan<int>();
@@ -37,7 +42,7 @@ TEST(program, DISABLED_goroutines_block) {
       while (there.recv()) {
       }
     });
-    for (int i = 0; i < 300; ++i) {
+    for (int i = 0; gort_test_looked == 0; ++i) {
       there.send(i);
       gort::sleep(1ms);
     }
@@ -73,7 +78,7 @@ TEST(static_probes, stop_a_debugger_with_their_arguments) {
       "timeout -s KILL 60 gdb -q -nx -batch -ex 'set debuginfod enabled off' "
       "-ex 'handle SIGURG nostop noprint pass' -ex 'break -probe-stap gort:goroutine_block' "
       "-ex run -ex 'printf \"goroutine %d: %s\\n\", (int)$_probe_arg0, (char*)$_probe_arg2' "
-      "-ex delete -ex continue --args " +
+      "-ex 'set var *(int*)&gort_test_looked = 1' -ex delete -ex continue --args " +
       own_path() +
       " --gtest_also_run_disabled_tests --gtest_filter=program.DISABLED_goroutines_block";
   const test::ended it = test::run_shell(gdb);
