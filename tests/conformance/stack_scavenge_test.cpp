@@ -7,6 +7,7 @@
 #include <gort/chan.hpp>
 #include <gort/debug.hpp>
 #include <gort/go.hpp>
+#include <gort/runtime.hpp>
 #include <gort/time.hpp>
 #include <gort/wait_group.hpp>
 
@@ -49,9 +50,11 @@ TEST(stack_scavenge, at_once_when_asked_for) {
   run([] {
     const auto before = debug::read_stack_counts();
     burst();
+    // Whoever has said that it is done has its stack until it has ended, and a moment longer.
+    while (runtime::num_goroutine() != 1) runtime::gosched();
     debug::free_os_memory();
     const auto after = debug::read_stack_counts();
-    EXPECT_EQ(after.free_warm_stacks, 0u);
+    EXPECT_LE(after.free_warm_stacks, static_cast<std::uint64_t>(runtime::gomaxprocs(0)));
     EXPECT_GE(after.scavenged_stacks - before.scavenged_stacks, goroutines * 9 / 10);
     EXPECT_GE(after.scavenged_bytes - before.scavenged_bytes, goroutines * 9 / 10 * deep_bytes);
     burst();  // on stacks without pages
