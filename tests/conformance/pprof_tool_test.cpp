@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -19,7 +20,6 @@
 #include <gort/go.hpp>
 #include <gort/http.hpp>
 #include <gort/mutex.hpp>
-#include <gort/net.hpp>
 #include <gort/pprof.hpp>
 #include <gort/runtime.hpp>
 #include <gort/time.hpp>
@@ -244,16 +244,22 @@ class pages {
     std::string tool =
         gort::exec::output({.program = go, .arguments = {"tool", "-n", "pprof"}}).out;
     if (tool.ends_with('\n')) tool.pop_back();
-    std::string address;
-    {
-      // Free a moment ago, which is the best that can be had: the tool does not tell its port.
-      const gort::net::listener probe = gort::net::listen("127.0.0.1:0");
-      address = probe.local_endpoint().to_string();
-    }
-    base_ = "http://" + address + "/ui/";
+    // It takes a port that was free a moment ago, and tells which.
     process_ = gort::exec::start(
         {.program = tool,
-         .arguments = {"-symbolize=none", "-no_browser", "-http=" + address, file}});
+         .arguments = {"-symbolize=none", "-no_browser", "-http=127.0.0.1:", file},
+         .err = gort::exec::redirect::pipe()});
+    const std::string mark = "Serving web UI on ";
+    std::string said;
+    std::byte piece[512];
+    std::size_t at;
+    while ((at = said.find(mark)) == said.npos || said.find('\n', at) == said.npos) {
+      const std::size_t got = process_.err().read(piece);
+      if (got == 0) throw std::runtime_error(said);
+      said.append(reinterpret_cast<const char*>(piece), got);
+    }
+    at += mark.size();
+    base_ = said.substr(at, said.find('\n', at) - at) + "/ui/";
   }
   ~pages() {
     process_.kill();
