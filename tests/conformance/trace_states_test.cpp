@@ -373,14 +373,17 @@ TEST(trace_states, one_that_is_let_go_because_it_holds_what_others_need) {
   std::string file;
   trace::counts how;
   auto done = make_chan<unit>();
+  detail::atomic<bool> recorded;
   test::with_a_lock_wanted_inside_gort(
       1, 100ms,
       [&] {
         trace::start(into(file));
+        recorded.store_relaxed(true);
         done.recv();
         how = trace::stop();
       },
       [&] {
+        while (!recorded.load_relaxed()) test::breathe();
         trace::log(background(), "stray", "goes on");
         gort::sleep(1ms);
         done.close();
