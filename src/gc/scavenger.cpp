@@ -6,9 +6,9 @@
 //
 // So a pass over the pages begins once a second, and gives those back that were free at the last
 // one and have been ever since. It goes by runs of 1 MiB at most, after each of which it rests a
-// hundred times as long as that took: 1% of one CPU. What is used again and again stays. There are
-// passes between cycles, too; after the last cycle four, or until nothing is left; then the
-// collector sleeps.
+// hundred times as long as the CPU time of that: 1% of one CPU. What is used again and again stays.
+// There are passes between cycles, too; after the last cycle four, or until nothing is left; then
+// the collector sleeps.
 //
 // A heap that was collected because it is quiet is not needed soon, and was looked at already: all
 // that is free goes back in one pass, for a tenth of a CPU, which is paid for in quiet.hpp; unless
