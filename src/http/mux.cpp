@@ -7,9 +7,8 @@
 //           first, then {name}, then {name...}, meets the most specific one first: at the first
 //           segment in which two of them differ it has the more specific kind.
 //   [mux-2] The tree is only added to, under the lock; requests read it without one
-//   (growing_map.hpp
-//           says how). A route is complete before it is linked, and neither changes nor ends before
-//           the whole table does, so a request keeps a plain pointer to its own.
+//           (growing_map.hpp says how). A route is complete before it is linked, and neither
+//           changes nor ends before the whole table does, so a request keeps a plain pointer to it.
 //   [mux-3] Nothing recurses by the segments of a pattern or a path: of those there may be as many
 //           as somebody likes, and stacks are small. So the nodes of all depths end one by one, in
 //           a list of the table's, and looking keeps what is left to be looked at in a list.

@@ -27,6 +27,7 @@
 #include "support/go_tool.hpp"
 #include "support/pprof_world.hpp"
 #include "support/profile_reader.hpp"
+#include "support/run.hpp"
 #include "support/skip.hpp"
 
 namespace {
@@ -313,7 +314,7 @@ TEST(http_debug, a_client_that_goes_away_ends_the_work) {
       c.write(std::as_bytes(std::span(text.data(), text.size())));
       while (written("goroutine", 1).find("debug::wait_for") == std::string::npos) gort::sleep(1ms);
     }
-    while (gort::runtime::num_goroutine() > before) gort::sleep(1ms);  // else the test hangs
+    gort::test::until_goroutines_left(before);  // else the test hangs
   });
 }
 

@@ -276,7 +276,7 @@ TEST(http_loopback, nothing_is_left_of_connections_that_are_dropped) {
         if (random() % 4 == 0) c.close_write(error);
       }
       while (s.serve.connections() != 0) gort::sleep(1ms);
-      while (runtime::num_goroutine() > goroutines) gort::sleep(1ms);
+      test::until_goroutines_left(goroutines);
       while (test::open_sockets() > before) gort::sleep(1ms);
     }
   });

@@ -259,11 +259,7 @@ TEST(net_dial_order, without_a_stagger_each_address_has_a_share_of_the_time) {
   });
 }
 
-// What a race may leave behind for a moment, and no longer. Where it is counted before, what races
-// of other tests have left is gone.
-void until_alone() {
-  while (runtime::num_goroutine() != 1) gort::sleep(1ms);
-}
+// What a race may leave behind for a moment, and no longer.
 void expect_nothing_left(int sockets_before, std::int64_t goroutines_before) {
   const auto patience_end = clock::now() + 20s;
   while ((runtime::num_goroutine() > goroutines_before || test::open_sockets() > sockets_before) &&
@@ -280,7 +276,7 @@ TEST_P(net_dial, loser_of_a_race_that_connects_later_is_closed) {
     for (const std::string& address : {std::string("127.0.0.1:0"), local}) {
       net::listener slow = net::listen(address);
       net::listener fast = net::listen("127.0.0.1:0");
-      until_alone();
+      test::until_goroutines_left();
       const int sockets_before = test::open_sockets();
       const auto goroutines_before = runtime::num_goroutine();
       late_connect loser(slow.local_endpoint());
@@ -309,7 +305,7 @@ TEST_P(net_dial, loser_of_a_race_that_waits_ends) {
     const black_hole hole;
     if (!hole.swallows()) GORT_SKIP("a full listener does not drop connections here");
     net::listener fast = net::listen("127.0.0.1:0");
-    until_alone();
+    test::until_goroutines_left();
     const int sockets_before = test::open_sockets();
     const auto goroutines_before = runtime::num_goroutine();
     std::error_code error;

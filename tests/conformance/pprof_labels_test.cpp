@@ -168,7 +168,7 @@ TEST(pprof_labels, are_in_profiles_of_goroutines_and_in_dumps) {
       EXPECT_THAT(dump, HasSubstr("[chan receive]:\n"));
       EXPECT_THAT(written("creation", 1), HasSubstr("# labels: {\"endpoint\":"));
     });
-    while (gort::runtime::num_goroutine() > before) gort::runtime::gosched();  // until they end
+    gort::test::until_goroutines_left(before);
     EXPECT_THAT(written("goroutine", 2), Not(HasSubstr("shard")));
   });
 }

@@ -42,14 +42,9 @@ using testing::StartsWith;
 
 read_profile read(std::string_view name) { return profile_reader::read(gunzip(written(name, 0))); }
 
-// Whoever has said that it is done is still there until it has ended: of a test before, too.
-void until_all_others_have_ended() {
-  while (gort::runtime::num_goroutine() != 1) gort::sleep(1ms);
-}
-
 void run(void (*f)()) {
   gort::run([f] {
-    until_all_others_have_ended();
+    gort::test::until_goroutines_left();
     f();
   });
 }
@@ -82,7 +77,7 @@ TEST(pprof_profiles, the_outermost_function_is_what_was_started) {
 
 TEST(pprof_profiles, those_that_have_not_started_compute_and_sleep_in_calls_too) {
   gort::test::with_procs(1, [] {
-    until_all_others_have_ended();
+    gort::test::until_goroutines_left();
     auto end = gort::make_chan<int>();
     auto begun = gort::make_chan<int>();
     std::promise<void> wakes;
@@ -101,7 +96,7 @@ TEST(pprof_profiles, those_that_have_not_started_compute_and_sleep_in_calls_too)
       profile = read("goroutine");
     })) {
       end.close();
-      while (gort::runtime::num_goroutine() != 2) gort::sleep(1ms);
+      gort::test::until_goroutines_left(2);
       end = gort::make_chan<int>();
     }
     EXPECT_EQ(profile.total(), gort::runtime::num_goroutine()) << profile.all_stacks();

@@ -66,6 +66,14 @@ test::read_profile wall_of(F f) {
   return test::profile_reader::read(test::gunzip(packed));
 }
 
+// Anew until somebody had a CPU to look.
+test::read_profile wall_while_asleep(std::chrono::milliseconds time) {
+  for (;;) {
+    test::read_profile p = wall_of([time] { gort::sleep(time); });
+    if (!p.samples.empty()) return p;
+  }
+}
+
 // Of the samples through `function` in that state.
 double wall_ms(const test::read_profile& p, const std::string& function, const std::string& state) {
   double sum = 0;
@@ -81,10 +89,7 @@ double wall_ms(const test::read_profile& p, const std::string& function, const s
 TEST(wall_profile, those_that_wait_are_there_all_the_time) {
   run([] {
     const shop::crowd all(10, 5);
-    test::read_profile p;
-    do {  // until somebody had a CPU to look
-      p = wall_of([] { gort::sleep(300ms); });
-    } while (p.samples.empty());
+    const test::read_profile p = wall_while_asleep(300ms);
     EXPECT_EQ(p.types, (std::vector<std::string>{"samples/count", "wall/nanoseconds"}));
     EXPECT_EQ(p.period_type, "wall/nanoseconds");
     EXPECT_GE(p.duration_ns, 300'000'000);
@@ -190,10 +195,7 @@ TEST(wall_profile, whoever_comes_and_goes_is_not_held_up) {
 TEST(wall_profile, of_a_crowd_a_few_are_looked_at_and_stand_for_all) {
   run([] {
     const shop::crowd all(2000, 1000);
-    test::read_profile p;
-    do {
-      p = wall_of([] { gort::sleep(600ms); });
-    } while (p.samples.empty());
+    const test::read_profile p = wall_while_asleep(600ms);
     const double at_the_till = wall_ms(p, "wait_at_the_till", "chan receive");
     const double for_goods = wall_ms(p, "wait_for_goods", "chan receive");
     ASSERT_GT(for_goods, 0);

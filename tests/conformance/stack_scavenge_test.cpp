@@ -50,8 +50,7 @@ TEST(stack_scavenge, at_once_when_asked_for) {
   run([] {
     const auto before = debug::read_stack_counts();
     burst();
-    // Whoever has said that it is done has its stack until it has ended, and a moment longer.
-    while (runtime::num_goroutine() != 1) runtime::gosched();
+    test::until_goroutines_left();  // whose stacks are free a moment later
     debug::free_os_memory();
     const auto after = debug::read_stack_counts();
     EXPECT_LE(after.free_warm_stacks, static_cast<std::uint64_t>(runtime::gomaxprocs(0)));

@@ -340,7 +340,7 @@ TEST(trace_states, begun_while_goroutines_are_in_every_state) {
     ASSERT_EQ(write(call[1], "xx", 2), 2);
     go_on.close();
     all.wait();
-    while (runtime::num_goroutine() > others) gort::sleep(1ms);  // who was in a call ends it last
+    test::until_goroutines_left(others);  // who was in a call ends it last
     close(call[0]);
     close(call[1]);
     how = trace::stop();

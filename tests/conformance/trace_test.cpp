@@ -287,7 +287,7 @@ TEST(trace, its_reader_is_the_runtimes_own) {
   std::string file;
   trace::counts how;
   test::with_procs(1, [&] {
-    while (runtime::num_goroutine() != 1) gort::sleep(1ms);  // of tests before: they end
+    test::until_goroutines_left();
     trace::flight_recorder recorder;
     recorder.start();
     trace::start(into(file));

@@ -283,7 +283,7 @@ void run_workers(int procs, meanwhile what) {
     for (auto& each : plain) each.join();
     done.recv();
     // Who has only told that it ends has its cells yet, and words on its stack that keep some.
-    while (runtime::num_goroutine() > 1) gort::sleep(1ms);
+    test::until_goroutines_left();
     for (auto& each : shared_roots) put(nullptr, each);
     // All that was made dies, once.
     for (int i = 0; i < 1000 && living.load_relaxed() != 0; ++i) {

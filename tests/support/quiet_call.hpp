@@ -3,11 +3,11 @@
 
 #include <sys/resource.h>
 #include <chrono>
-#include <ctime>
 
 #include <gtest/gtest.h>
 
 #include "base/sanitizer.hpp"
+#include "support/cpu_time.hpp"
 
 namespace gort::test {
 
@@ -19,9 +19,9 @@ class quiet_call {
   template <class F>
   void operator()(F call) {
     sleeps_ = -sleeps_of_this_thread();
-    computed_ = -cpu_of_this_thread();
+    computed_ = -thread_cpu_used();
     call();
-    computed_ += cpu_of_this_thread();
+    computed_ += thread_cpu_used();
     sleeps_ += sleeps_of_this_thread();
   }
   /// It used less CPU time than anybody is interrupted for.
@@ -36,11 +36,6 @@ class quiet_call {
     rusage use{};
     getrusage(RUSAGE_THREAD, &use);
     return use.ru_nvcsw;
-  }
-  static std::chrono::nanoseconds cpu_of_this_thread() {
-    timespec used{};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
-    return std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec);
   }
 
   long sleeps_ = 0;

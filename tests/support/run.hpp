@@ -1,6 +1,8 @@
 // For tests of goroutines: the body runs as the main goroutine, with a given number of Ps.
 #pragma once
 
+#include <chrono>
+#include <cstdint>
 #include <cstdlib>
 #include <string>
 
@@ -9,6 +11,7 @@
 #include <gort/chan.hpp>
 #include <gort/go.hpp>
 #include <gort/runtime.hpp>
+#include <gort/time.hpp>
 
 #include "support/element.hpp"
 
@@ -24,6 +27,12 @@ void with_procs(int procs, F f) {
     EXPECT_EQ(held, procs);
     runtime::gomaxprocs(before);
   });
+}
+
+/// Until there are no more goroutines than that: whoever has said that it is done, in an earlier
+/// test perhaps, is still there until it has ended.
+inline void until_goroutines_left(std::int64_t most = 1) {
+  while (runtime::num_goroutine() > most) gort::sleep(std::chrono::milliseconds(1));
 }
 
 /// A channel that is closed when `n` goroutines have called done().

@@ -16,11 +16,6 @@ namespace {
 using test::gathering;
 using test::with_procs;
 
-// Those of earlier tests may be on their last steps.
-void until_main_is_alone() {
-  while (runtime::num_goroutine() != 1) runtime::gosched();
-}
-
 int plain_function() { return 8; }
 void empty_function() {}
 
@@ -83,7 +78,7 @@ struct counted {
 
 TEST(goroutine, a_failed_start_leaves_nothing_behind) {
   run([] {
-    until_main_is_alone();
+    test::until_goroutines_left();
     const std::int64_t before = runtime::num_goroutine();
     {
       const counted original(0);
@@ -139,7 +134,7 @@ TEST(goroutine, what_run_left_behind_continues_in_the_next_run) {
 
 TEST(goroutine, num_goroutine_counts_started_and_waiting_ones) {
   run([] {
-    until_main_is_alone();
+    test::until_goroutines_left();
     const std::int64_t before = runtime::num_goroutine();
     auto gate = make_chan<char>();
     gathering all(10);
@@ -152,7 +147,7 @@ TEST(goroutine, num_goroutine_counts_started_and_waiting_ones) {
     EXPECT_EQ(runtime::num_goroutine(), before + 10);
     gate.close();
     all.wait();
-    while (runtime::num_goroutine() != before) runtime::gosched();
+    test::until_goroutines_left(before);
   });
 }
 
@@ -231,7 +226,7 @@ TEST(goroutine_local, belongs_to_its_goroutine_and_dies_with_it) {
       all.done();
     });
     all.wait();
-    until_main_is_alone();
+    test::until_goroutines_left();
     EXPECT_EQ(noisy::alive, 0);
   });
   std::thread([] { *number = 5; }).join();

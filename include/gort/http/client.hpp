@@ -102,8 +102,8 @@ class response {
 };
 
 /// Speaks HTTP/1.1 over connections that it keeps and reuses. Copies share them, and so does what
-/// was moved from. All members may be
-/// called by any number of goroutines and plain threads at once. Go: http.Client.
+/// was moved from. All members may be called by any number of goroutines and plain threads at once.
+/// Go: http.Client.
 class client {
  public:
   explicit client(client_options options = {});

@@ -140,15 +140,7 @@ report::profile_data take_table() {
 }  // namespace
 
 void start_cpu_profile(sink where, std::error_code& error) {
-  error.clear();
-  if (where == nullptr) {
-    error = std::make_error_code(std::errc::invalid_argument);
-    return;
-  }
-  if (!cpu_recording.begin()) {
-    error = errc::cpu_profile_in_use;
-    return;
-  }
+  if (!cpu_recording.begin(where != nullptr, errc::cpu_profile_in_use, error)) return;
   constexpr std::size_t table_bytes = std::size_t{32} << 20;
   if (!table.prepare(table_bytes) || !start_profiler_thread()) {
     cpu_recording.abandon();

@@ -25,10 +25,16 @@ void throw_refusal(const std::error_code& error, const char* profile);
 
 class recording {
  public:
-  /// False: one runs, or is being started or written. Else the caller calls abandon() or started().
-  bool begin() noexcept {
+  /// False, with the reason: there is nobody to write it to, or (`in_use`) one runs, or is being
+  /// started or written. Else the caller calls abandon() or started().
+  bool begin(bool has_sink, const std::error_code& in_use, std::error_code& error) noexcept {
+    error.clear();
     phase expected = phase::idle;
-    return phase_.cas_acquire(expected, phase::starting);  // pairs with the release in end()
+    if (!has_sink)
+      error = std::make_error_code(std::errc::invalid_argument);
+    else if (!phase_.cas_acquire(expected, phase::starting))  // pairs with the release in end()
+      error = in_use;
+    return !error;
   }
   void abandon() noexcept { end(); }
   // Release pairs with the acquires in running() and stop().

@@ -183,15 +183,7 @@ report::profile_data take_wall_table() {
 }  // namespace
 
 void start_wall_profile(sink where, std::error_code& error) {
-  error.clear();
-  if (where == nullptr) {
-    error = std::make_error_code(std::errc::invalid_argument);
-    return;
-  }
-  if (!wall_recording.begin()) {
-    error = errc::wall_profile_in_use;
-    return;
-  }
+  if (!wall_recording.begin(where != nullptr, errc::wall_profile_in_use, error)) return;
   constexpr std::size_t table_bytes = std::size_t{32} << 20;
   const bool barrier = os::fences_running_threads();
   if (!barrier || !wall_table.prepare(table_bytes) || !start_wall_thread()) {
