@@ -28,7 +28,7 @@ class cond {
     in_line self;
     enqueue(self);
     unlock(lock, self);
-    const detail::awaited this_one{this, nullptr};
+    const detail::awaited this_one{this, nullptr, &self};
     if (self.parks()) detail::park(detail::wait_reason::sync_cond_wait, &this_one);
     lock.lock();
   }

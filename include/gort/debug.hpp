@@ -130,10 +130,11 @@ std::vector<mutex_cycle> mutex_cycles();
 std::string describe_mutex_cycles(const std::vector<mutex_cycle>& cycles);
 
 /// How much the managed heap (<gort/gc.hpp>) may grow between two collections, in percent of what
-/// lives as the last one found it, and as much again but no more than 32 MiB; GOGC, 100 unless
-/// changed. Less than 0: never collect, unless told to. 0 is taken for 100. Returns the previous
-/// value, -1 for never. Any thread; does not block. Go: debug.SetGCPercent (for which 0 is as often
-/// as possible, and which waits for a marking under way).
+/// lives as the last one found it; a small heap that is collected all the time gets up to 16 MiB
+/// more (docs/gc_tuning.md). GOGC, 100 unless changed. Less than 0: never collect, unless told to.
+/// 0 is taken for 100. Returns the previous value, -1 for never. Any thread; does not block. Go:
+/// debug.SetGCPercent (for which 0 is as often as possible, and which waits for a marking under
+/// way).
 int set_gc_percent(int percent) noexcept;
 
 /// A soft limit, in bytes, on the pages of the managed heap, its tables, the stacks of goroutines,

@@ -81,7 +81,7 @@ class profile {
   std::unique_ptr<detail::custom_stacks> custom_;
 };
 
-/// The profile of that name, or null: "goroutine", "threadcreate", "creation", and what
+/// The profile of that name, or null: one of those that docs/profiles.md lists, or what
 /// new_profile() made. Go: pprof.Lookup.
 profile* lookup(std::string_view name) noexcept;
 /// All that there are, by name. Go: pprof.Profiles.
@@ -236,16 +236,17 @@ std::vector<labeled_cpu_time> cpu_time_by_labels();
 
 /// Begins to look, at each thread of the process, where it is, whenever it has used 10 ms more of
 /// CPU time (or as set_cpu_profile_rate() says). Throws runtime_error("cpu profiling already in
-/// use") or for an empty sink, and std::system_error where the system refuses. SIGPROF is taken
-/// until the profile ends; who has a handler for it still gets his own. Any thread. Go:
-/// StartCPUProfile.
+/// use") or for an empty sink, and std::system_error where the system refuses: a timer for the
+/// calling thread, or to tell which threads there are. SIGPROF is taken until the profile ends; who
+/// has a handler for it still gets his own. Any thread. Go: StartCPUProfile.
 void start_cpu_profile(sink to);
 /// The same, with the error in `error`: errc::cpu_profile_in_use, invalid_argument for an empty
 /// sink, or the system's.
 void start_cpu_profile(sink to, std::error_code& error);
 
 /// Ends it, and writes it to the sink; returns when that is done. Does nothing if there is none.
-/// Throws std::bad_alloc and what the sink throws; the profile is then lost. Go: StopCPUProfile.
+/// Throws std::bad_alloc and what the sink throws; the profile is then lost. Called by that sink:
+/// throws runtime_error. Go: StopCPUProfile.
 void stop_cpu_profile();
 
 /// For the profiles to come: samples for a second of CPU time. 0 and less: 100, the default. The

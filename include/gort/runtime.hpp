@@ -99,11 +99,17 @@ bool set_timer_profile(bool on) noexcept;
 /// "sockets" while they are open. Any thread. Go: none.
 bool set_socket_profile(bool on) noexcept;
 
+/// From now on starts of goroutines are counted, by the place of go() and the labels, and are the
+/// value `started` of the profile "creation": of those that have ended, too. Off, the default, it
+/// costs nothing; on, some ten ns each. Returns what it was; what was counted stays. Any thread.
+/// Go: none.
+bool set_creation_profile(bool on) noexcept;
+
 /// Memory, in bytes unless the name says otherwise. The heap is the managed one (<gort/gc.hpp>) and
 /// malloc's; what is counted object by object, and all that concerns collections, is of the managed
 /// one alone: to count malloc's would cost each malloc. Of the metrics that these are sums of:
 /// docs/metrics.md. Go: runtime.MemStats; of its fields those are left out that have no meaning
-/// here: Lookups, BuckHashSys, DebugGC.
+/// here: Lookups, DebugGC.
 struct mem_stats {
   std::uint64_t alloc = 0;        // what malloc has handed out, and managed objects not swept
   std::uint64_t total_alloc = 0;  // managed, ever
@@ -123,6 +129,7 @@ struct mem_stats {
   std::uint64_t mspan_sys = 0;     // the same
   std::uint64_t mcache_inuse = 0;  // processors, their queues and caches
   std::uint64_t mcache_sys = 0;    // the same
+  std::uint64_t buck_hash_sys = 0;  // tables of stacks in profiles
   std::uint64_t gc_sys = 0;        // the collector's tables and worklists
   std::uint64_t other_sys = 0;     // records of goroutines that have not started, and of threads
   std::uint64_t next_gc = 0;       // the goal: the next collection is to end before so much

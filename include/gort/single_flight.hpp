@@ -48,6 +48,7 @@ class single_flight {
     if (theirs != nullptr) {
       theirs->landed.wait();
       if (theirs->failure != nullptr) std::rethrow_exception(theirs->failure);
+      if (!theirs->value) throw runtime_error("singleflight: the function ended its goroutine");
       return {*theirs->value, true};
     }
     try {
@@ -55,8 +56,6 @@ class single_flight {
     } catch (...) {
       mine->failure = std::current_exception();
       if (mine->failure == nullptr) {  // goexit() must go on
-        mine->failure = std::make_exception_ptr(
-            runtime_error("singleflight: the function ended its goroutine"));
         land(key, *mine);
         throw;
       }

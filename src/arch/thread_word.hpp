@@ -1,4 +1,4 @@
-// The thread-local word that says which G runs on this thread.
+// The thread-local words that say which G runs on this thread, and which cache its P has.
 //
 // C++ lets a compiler compute the address of a thread_local once per function; a goroutine that
 // parks in that function may continue on another thread, and the address is then another thread's.
@@ -53,6 +53,26 @@ namespace gort::arch {
       : "r"(value)
       : "memory");
 #endif
+}
+
+/// sched::own_heap_cache()
+[[gnu::always_inline]] inline void* load_heap_cache() noexcept {
+  void* value;
+#if defined(__x86_64__)
+  asm volatile(
+      "movq gort_heap_cache@gottpoff(%%rip), %0\n\t"
+      "movq %%fs:(%0), %0"
+      : "=r"(value)::"memory");
+#elif defined(__aarch64__)
+  void* offset;
+  asm volatile(
+      "mrs %0, tpidr_el0\n\t"
+      "adrp %1, :gottprel:gort_heap_cache\n\t"
+      "ldr %1, [%1, #:gottprel_lo12:gort_heap_cache]\n\t"
+      "ldr %0, [%0, %1]"
+      : "=&r"(value), "=&r"(offset)::"memory");
+#endif
+  return value;
 }
 
 }  // namespace gort::arch

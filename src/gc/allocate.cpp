@@ -40,6 +40,7 @@
 #include <gort/detail/inside.hpp>
 #include <gort/detail/spin_lock.hpp>
 
+#include "arch/thread_word.hpp"
 #include "gc/caches.hpp"
 #include "gc/collector.hpp"
 #include "gc/control.hpp"
@@ -98,10 +99,14 @@ cache* cache_of(stores& all, sched::p& mine) noexcept {
     if (memory == nullptr) return nullptr;
     auto* made = ::new (memory) cache;
     made->pages.name = static_cast<std::uint16_t>(mine.index + 1);
-    known.store_release(made);             // pairs with the acquire in hold_cached_slots()
     all.cache_count.fetch_add_relaxed(1);  // a statistic
+    // Releases pair with the acquires in for_each_of_ps().
+    const auto least = static_cast<std::size_t>(mine.index) + 1;
+    std::size_t end = all.caches_end.load_relaxed();
+    while (end < least && !all.caches_end.cas_release(end, least)) {}
+    known.store_release(made);
+    sched::keep_heap_cache(mine, made);
   }
-  mine.heap_cache = known.load_relaxed();
   return known.load_relaxed();
 }
 
@@ -114,13 +119,15 @@ cache* cache_of(stores& all, sched::p& mine) noexcept {
 }
 
 // The cache of this goroutine's P, if it has been made; null: there is none, or this is a plain
-// thread. Inside gort.
+// thread. Inside gort [inside-3]: one load, as whatever follows waits for it.
 [[gnu::always_inline]] inline cache* known_cache() noexcept {
-  const sched::m* here = sched::current_m();
-  if (here == nullptr) [[unlikely]]
-    return nullptr;
-  const sched::p* held = here->p_on_entry();
-  return held == nullptr ? nullptr : static_cast<cache*>(held->heap_cache);
+  detail::delay_point(detail::delay_at::use_p);
+  return static_cast<cache*>(arch::load_heap_cache());
+}
+
+// Nearly always it was born with its mark, which is no further away than this.
+[[gnu::always_inline]] inline bool is_marked(const bin& from, unsigned slot_of_word) noexcept {
+  return (from.from->bits[from.word - 1].mark.load_relaxed() >> slot_of_word & 1) != 0;
 }
 
 // The rest of take_at_once(), where the slot is to be zeroed or is told of. Inside gort, `mine`
@@ -130,11 +137,8 @@ cache* cache_of(stores& all, sched::p& mine) noexcept {
   if (from.zero_each) std::memset(reinterpret_cast<void*>(slot), 0, from.slot_bytes);
   *to = slot + offset;
   asm volatile("" : "+m"(*to));
-  if (const std::uint32_t how = detail::managed.shading.load_relaxed(); how != 0) {
-    // Nearly always it was born with its mark, which is no further away than this.
-    const std::uint64_t marks = from.from->bits[from.word - 1].mark.load_relaxed();
-    if ((marks >> first & 1) == 0 || how == 2) detail::gc_shade(slot);
-  }
+  const std::uint32_t how = detail::managed.shading.load_relaxed();
+  if (how == 2 || (how == 1 && !is_marked(from, first))) detail::gc_shade(slot);
   // Release pairs with the acquire in hold_cached_slots(): it is stored, and was shaded if need be.
   mine.busy.store_release(0);
   detail::exit_gort();
@@ -159,7 +163,8 @@ template <std::size_t Offset>
       }
       *to = slot + Offset;
       asm volatile("" : "+m"(*to));
-      if (detail::managed.shading.load_relaxed() != 0) [[unlikely]] {
+      const std::uint32_t how = detail::managed.shading.load_relaxed();
+      if (how != 0 && (how != 1 || !is_marked(from, first))) [[unlikely]] {
         hand_out(to, slot, Offset, *mine, from, first);
         return true;
       }
@@ -224,8 +229,7 @@ void try_large(std::uintptr_t* to, std::size_t bytes, std::size_t alignment, kin
   counted.allocated_large.fetch_add_release(1);
   const std::uint64_t masks[bitmap_words] = {1};
   tell_of_slots_taken(made->base, made->slot_bytes);
-  if (!fresh && (zeroed || of != kind::plain))
-    std::memset(reinterpret_cast<void*>(made->base), 0, made->slot_bytes);
+  if (!fresh && (zeroed || of != kind::plain)) zero_dirty_pages(*made);
   begin_life(*made, masks, true);
   publish_span(*made);
   store_new(to, made->base + offset);

@@ -101,10 +101,7 @@ void for_each_own(void (*f)(std::uintptr_t, std::uintptr_t, void*), void* argume
   const stores* all = the_stores();
   if (all == nullptr) return;
   tell(all, 1, f, argument);
-  for (const detail::atomic<cache*>& each : all->caches) {
-    const cache* of = each.load_acquire();  // pairs with the release in cache_of()
-    if (of != nullptr) tell(of, 1, f, argument);
-  }
+  all->for_each_of_ps([&](const cache& of) { tell(&of, 1, f, argument); });
 }
 
 }  // namespace

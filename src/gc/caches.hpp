@@ -52,8 +52,21 @@ struct stores {
   central large[kind_count];
   detail::spin_lock shared_lock;
   cache shared;
+  detail::atomic<std::size_t> cache_count;  // of Ps; so many of
+  // Above the index of each of these: raised before it is there. So there are not 4096 to look at.
+  detail::atomic<std::size_t> caches_end;
   detail::atomic<cache*> caches[sched::procs_max];  // made by their Ps' holders
-  detail::atomic<std::size_t> cache_count;          // so many of them
+
+  /// Calls f(cache) for each of these that there is at some instant since the call.
+  template <class F>
+  void for_each_of_ps(F f) const noexcept {
+    // Acquires pair with the releases in cache_of().
+    const std::size_t end = caches_end.load_acquire();
+    for (std::size_t i = 0; i < end; ++i) {
+      const cache* of = caches[i].load_acquire();
+      if (of != nullptr) f(*of);
+    }
+  }
 };
 /// Null until somebody has allocated.
 stores* the_stores() noexcept;
@@ -86,10 +99,7 @@ bin_seen look_at(const bin& of) noexcept;  // src/gc/sweep.cpp
 /// Calls f(cache) for all that there are; the shared one under its lock.
 template <class F>
 void for_each_cache(stores& all, F f) noexcept {
-  for (const detail::atomic<cache*>& each : all.caches) {
-    const cache* of = each.load_acquire();  // pairs with the release in cache_of()
-    if (of != nullptr) f(*of);
-  }
+  all.for_each_of_ps(f);
   detail::spin_guard guard(all.shared_lock);
   f(all.shared);
 }

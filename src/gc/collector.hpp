@@ -34,12 +34,15 @@ std::uint32_t sweep_cycle() noexcept;
 void mark_word(std::uintptr_t word) noexcept;
 /// Scans [low, high) word by word, whatever it holds and whoever writes it.
 void mark_range(std::uintptr_t low, std::uintptr_t high) noexcept;
+/// The same for the words of an object that lead elsewhere than into itself.
+void mark_others(std::uintptr_t low, std::uintptr_t high) noexcept;
 void begin_marking() noexcept;
 /// Scans what is grey until the marking is over; `at_end` is called under the gate's lock.
 void finish_marking(void (*at_end)() noexcept) noexcept;
 /// The same after the end, alone: what dying objects reach. Returns how many bytes that are.
 std::size_t drain_alone() noexcept;
-/// For who allocates too fast: scans some grey objects, for 100 us at most. False: there is none.
+/// For who allocates too fast: scans some grey objects, for 100 us at most. False: there
+/// is next to nothing.
 bool help_marking() noexcept;
 /// Returns when nothing is grey and nobody scans; the marking goes on. The collector.
 void settle_marking() noexcept;

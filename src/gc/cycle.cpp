@@ -44,6 +44,7 @@
 #include "os/thread.hpp"
 #include "sched/taking/hand_off.hpp"
 #include "sched/threads/helper.hpp"
+#include "sched/world/world.hpp"
 
 namespace gort::managed {
 
@@ -217,7 +218,7 @@ void collector_main() {
 // goes on to wait for a cycle must not take somebody's attempt for a thread: it may fail.
 enum class others : std::uint8_t { are_relied_on, are_waited_for };
 int ensure_thread(others attempts) noexcept {
-  for (;; os::yield_thread()) {
+  for (unsigned round = 0;; os::give_way(round++)) {
     const detail::inside_gort inside;  // or others might wait for long for what becomes of it
     // Acquire pairs with the release below.
     if (thread_state.load_acquire() == thread_works) return 0;
@@ -311,6 +312,7 @@ void collect_in_place() noexcept {
   for (;;) {
     const std::uint32_t done = asked.done.load_acquire();  // pairs with who has waited before
     if (static_cast<std::int32_t>(done - number) >= 0) return;
+    const sched::sleep_in_park marked;
     os::futex_wait(asked.done.address(), done, -1);
   }
 }

@@ -4,7 +4,8 @@
 //   1. weak pointers to what is dead become null;
 //   2. dead objects with finalizers live on for it, with all they reach. An object that one with a
 //      finalizer reaches is not dead (mark_endings() sees to that), so of a chain the head goes
-//      first, and a cycle never;
+//      first, and a cycle never. What points into itself is none: a short std::string does, an
+//      empty std::list or std::map;
 //   3. dead objects with destructors, of which none has run, live on for it, with all they reach:
 //      so a container can still destroy what is in its memory;
 //   4. of those that are dead even now cleanups are due, and their memory is free.
@@ -243,7 +244,7 @@ void mark_what_finalizers_reach(end_book& all) {
     }
     const std::uintptr_t slot = each.of.slot();
     if (const place at = find(slot); at && at.in->kind != kind::plain)
-      mark_range(slot, slot + at.in->slot_bytes);
+      mark_others(slot, slot + at.in->slot_bytes);
   });
 }
 
@@ -336,9 +337,11 @@ void strengthen(const weak_handle& handle, std::uintptr_t value, std::uintptr_t*
 GORT_UNSANITIZED [[gnu::noinline]] void shade_what_it_reaches(std::uintptr_t slot) noexcept {
   const place at = find(slot);
   if (!at || at.in->kind == kind::plain) return;
-  for (std::uintptr_t word = slot; word + sizeof(word) <= slot + at.in->slot_bytes;
-       word += sizeof(word))
-    detail::gc_shade(__atomic_load_n(reinterpret_cast<std::uintptr_t*>(word), __ATOMIC_RELAXED));
+  const std::size_t bytes = at.in->slot_bytes;
+  for (std::uintptr_t from = slot; from + sizeof(from) <= slot + bytes; from += sizeof(from)) {
+    const auto word = __atomic_load_n(reinterpret_cast<std::uintptr_t*>(from), __ATOMIC_RELAXED);
+    if (word - slot >= bytes) detail::gc_shade(word);
+  }
 }
 
 void set_finalizer(std::uintptr_t object, std::function<void()> f) {

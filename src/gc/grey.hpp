@@ -74,9 +74,11 @@ struct shared_grey {
   detail::atomic<std::size_t> bytes;  // of all chunks; read without the lock
 };
 
-inline constinit shared_grey shared;                    // [grey-1]
-inline constinit detail::atomic<std::uint32_t> much;    // there is something in the list; a hint
-inline constinit detail::atomic<std::uint32_t> hungry;  // somebody found nothing there; a hint
+// Not inline: such a variable is one for the whole process, also where several libraries have a
+// gort each, whose gates are not the same.
+extern shared_grey shared;                    // [grey-1]; src/gc/marking.cpp, as what follows
+extern detail::atomic<std::uint32_t> much;    // there is something in the list; a hint
+extern detail::atomic<std::uint32_t> hungry;  // somebody found nothing there; a hint
 
 constexpr std::size_t piece_bytes = 32 << 10;
 

@@ -156,6 +156,19 @@ extern layout heap;  // src/gc/range.cpp; written once, by who reserves the rang
 /// Idempotent; false: there is no address space. Any thread.
 bool reserve_range() noexcept;
 
+/// Memory that is scanned [word-4]. Written once; first the low end, then, released, the size.
+struct scanned_range {
+  detail::atomic<std::uintptr_t> low;
+  detail::atomic<std::size_t> bytes;
+
+  bool has(std::uintptr_t address) const noexcept {
+    // Acquire pairs with the release in reserve_locked().
+    const std::size_t size = bytes.load_acquire();
+    return address - low.load_relaxed() < size;
+  }
+};
+extern scanned_range scanned;  // src/gc/range.cpp
+
 /// Where an object is that an address leads to. Null: to none.
 struct place {
   span* in = nullptr;
@@ -179,6 +192,18 @@ struct place {
   return {&in, slot};
 }
 
+/// Whether a mark is where the address's would be. A hint; cheaper than find().
+[[gnu::always_inline]] inline bool has_mark(std::uintptr_t address) noexcept {
+  const std::size_t page = (address - heap.heap_low) / page_bytes;
+  // Acquires as in find().
+  if (page >= heap.open_pages.load_acquire()) return false;
+  const page_word known{heap.pages[page].load_acquire()};
+  if (!known) return false;
+  const std::size_t first = known.first();
+  const std::size_t inside = address - (heap.heap_low + first * page_bytes);
+  return heap.spans[first].is_marked(slot_in(known.size_class(), inside));
+}
+
 // src/gc/pages.cpp. All under one lock; some dozens of instructions as long as memory is not in
 // pieces.
 /// Whom pages are for, so that he gets some that he had before.
@@ -190,6 +215,9 @@ struct page_user {
 /// A run of pages for a span; null: the range is full. `fresh`: nobody has had them. `user` may be
 /// null.
 span* take_pages(std::size_t pages, std::size_t alignment, page_user* user, bool& fresh) noexcept;
+/// Zeroes those of a new span's pages that are not fresh, and touches no others. (Without the lock
+/// of pages, but for instants.)
+void zero_dirty_pages(span& made) noexcept;
 /// From now on for_each_span() finds it. Then publish_span().
 void announce_span(span& made) noexcept;
 /// Fills heap.pages in: from now on its addresses lead to it.

@@ -92,7 +92,7 @@ struct left_out {
 void read_all(const os::own_memory& memory, const left_out& without, candidates& to) noexcept {
   for (std::size_t i = 0; i < memory.size(); ++i) {
     os::memory_range rest = memory[i];
-    os::loaded_function object;
+    os::loaded_object object;
     // Their own memory would take minutes.
     if ((base::with_asan || base::with_tsan) && !os::find_loaded(rest.low, object)) continue;
     for (std::size_t k = 0; k < without.count && rest.low < rest.high; ++k) {
@@ -177,8 +177,8 @@ void find_hidden_pointers() noexcept {
   }
   all->count = 0;
   left_out without;
-  const std::uintptr_t low = detail::managed.range_low.load_relaxed();
-  without.add(low, low + detail::managed.range_bytes.load_relaxed());
+  const std::uintptr_t low = scanned.low.load_relaxed();
+  without.add(low, low + scanned.bytes.load_relaxed());
   stack::for_each_chunk([](std::uintptr_t from, std::uintptr_t to,
                            void* raw) { static_cast<left_out*>(raw)->add(from, to); },
                         &without);

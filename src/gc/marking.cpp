@@ -20,12 +20,16 @@
 
 namespace gort::managed {
 
+constinit shared_grey shared;
+constinit detail::atomic<std::uint32_t> much;
+constinit detail::atomic<std::uint32_t> hungry;
+
 namespace {
 
 constinit marked_heap the_heap;
 constinit marking_gate<marked_heap> the_gate(the_heap);
 constinit detail::atomic<std::uint32_t> cycle{1};  // changed under the gate's lock
-constinit worker own{worker::regions_max};         // the collector's
+constinit worker own;                              // the collector's
 
 }  // namespace
 
@@ -50,14 +54,28 @@ std::uint32_t sweep_cycle() noexcept { return cycle.load_relaxed(); }
 void mark_word(std::uintptr_t word) noexcept { own.word(word); }
 void mark_range(std::uintptr_t low, std::uintptr_t high) noexcept { own.range(low, high); }
 
+// In runs, as large objects are read faster so. Who changes a word between the two looks is alive.
+GORT_UNSANITIZED [[gnu::noinline]] void mark_others(std::uintptr_t low,
+                                                    std::uintptr_t high) noexcept {
+  std::uintptr_t from = low;
+  for (std::uintptr_t at = low; at < high; at += sizeof(at)) {
+    const std::uintptr_t word =
+        __atomic_load_n(reinterpret_cast<std::uintptr_t*>(at), __ATOMIC_RELAXED);
+    if (word - low >= high - low) continue;
+    if (from < at) mark_range(from, at);
+    from = at + sizeof(at);
+  }
+  if (from < high) mark_range(from, high);
+}
+
 namespace {
 
 // Works on what is shared until there is nothing or is_over(), gives the rest back. The CPU time
 // that took, in ns; -1: there was nothing. Inside gort from first to last: who was parked in place
 // would hold up the end.
 template <class Over>
-std::int64_t mark_some(std::size_t regions, Over is_over) noexcept {
-  worker helper(regions);
+std::int64_t mark_some(Over is_over) noexcept {
+  worker helper;
   bool got = false;
   the_gate.with_lock([&](bool marking) {
     got = marking && helper.take_shared_locked();
@@ -116,7 +134,7 @@ bool mark_in_spare_time(std::int64_t until_ns) noexcept {
   std::int64_t took_ns = -1;
   // Relaxed: a number, nothing else.
   if (idlers.fetch_add_relaxed(1) < idlers_max.load_relaxed()) {
-    took_ns = mark_some(worker::regions_max, [until_ns] {
+    took_ns = mark_some([until_ns] {
       return os::monotonic_ns() >= until_ns || sched::spare_time_is_over() ||
              !is_room_for_idlers(0);
     });
@@ -243,8 +261,7 @@ bool help_marking() noexcept {
   const detail::inside_gort inside;
   sched::seam::collected(record::trace_kind::assist_begin, 0);
   const std::int64_t until_ns = os::monotonic_ns() + help_ns;
-  const std::int64_t took_ns =
-      mark_some(worker::regions_max, [until_ns] { return os::monotonic_ns() >= until_ns; });
+  const std::int64_t took_ns = mark_some([until_ns] { return os::monotonic_ns() >= until_ns; });
   sched::seam::collected(record::trace_kind::assist_end, 0);
   if (took_ns < 0) return false;
   const auto ns = static_cast<std::uint64_t>(took_ns);
@@ -252,25 +269,38 @@ bool help_marking() noexcept {
   const sched::m* here = sched::current_m();
   if (here == nullptr || here->p_on_entry() == nullptr)
     counted.assist_outside_ns.fetch_add_relaxed(ns);
-  return true;
+  constexpr std::int64_t worth_ns = help_ns / 16;
+  return took_ns >= worth_ns;
 }
 
 }  // namespace gort::managed
 
 namespace gort::detail {
 
-void gc_shade(std::uintptr_t stored) noexcept {
-  // Also in a child that was forked while marking was on, which has no collector.
-  if (sched::in_forked_child()) return;
+namespace {
+
+// Null is outside, too. And in a child that was forked while marking was on is no collector.
+[[gnu::noinline]] void shade_unmarked(std::uintptr_t stored) noexcept {
   using namespace gort::managed;
-  // Null is outside, too.
-  if (stored - heap.heap_low >= heap.page_count * page_bytes) return;
-  if (managed.shading.load_relaxed() == 2) [[unlikely]] {
-    // [mark-6]: what was stored comes before what is read now.
-    static atomic<std::uint32_t> any;
-    any.exchange_seq_cst(1);
-  }
-  gate().shade(stored);
+  if (stored - heap.heap_low < heap.page_count * page_bytes && !sched::in_forked_child())
+    gate().shade(stored);
+}
+
+// [mark-6]: what was stored comes before what is read now.
+[[gnu::noinline]] void shade_with_barrier(std::uintptr_t stored) noexcept {
+  static atomic<std::uint32_t> any;
+  any.exchange_seq_cst(1);
+  shade_unmarked(stored);
+}
+
+}  // namespace
+
+void gc_shade(std::uintptr_t stored) noexcept {
+  if (managed.shading.load_relaxed() == 2) [[unlikely]]
+    return shade_with_barrier(stored);
+  // Nearly always, as gate().shade() would.
+  if (!gort::managed::has_mark(stored)) [[unlikely]]
+    shade_unmarked(stored);
 }
 
 }  // namespace gort::detail

@@ -3,7 +3,8 @@
 // Invariants
 //   [pages-1] All is guarded by `lock`, but `heap.pages`, which is read by all [span-1].
 //   [pages-2] A page is `taken`, or free; a free one below `frontier` is `dirty`, or the system has
-//             its memory and it reads as zero. Nothing at or above `frontier` has been touched.
+//             its memory and it reads as zero. Nothing at or above `frontier` has been touched. Of
+//             a taken one `dirty` says how it was before.
 //   [pages-4] The heap and its tables are opened 64 MiB of pages at a time, before a page of them
 //   is
 //             taken.
@@ -20,6 +21,7 @@
 // which nearly all spans are, are found where the last one was.
 #include <algorithm>
 #include <bit>
+#include <cstring>
 #include <new>
 
 #include <gort/detail/spin_lock.hpp>
@@ -210,7 +212,6 @@ span* take_pages(std::size_t pages, std::size_t alignment, page_user* user, bool
     if (dirty == 0) return;
     fresh = false;
     pages_now.dirty_free -= static_cast<std::size_t>(std::popcount(dirty & ~pages_now.lazy[word]));
-    pages_now.dirty[word] &= ~bits;
     pages_now.lazy[word] &= ~dirty;
   });
   pages_now.frontier = std::max(pages_now.frontier, first + pages);
@@ -221,6 +222,24 @@ span* take_pages(std::size_t pages, std::size_t alignment, page_user* user, bool
   made->base = heap.heap_low + first * page_bytes;
   made->pages = pages;
   return made;
+}
+
+void zero_dirty_pages(span& made) noexcept {
+  const auto first = static_cast<std::size_t>(&made - heap.spans);
+  for_words_of(first, made.pages, [](std::size_t word, std::uint64_t bits) {
+    std::uint64_t dirty;
+    {
+      detail::spin_guard guard(pages_now.lock);
+      dirty = pages_now.dirty[word] & bits;
+    }
+    while (dirty != 0) {
+      const auto start = static_cast<unsigned>(std::countr_zero(dirty));
+      const auto run = static_cast<unsigned>(std::countr_one(dirty >> start));
+      const std::uintptr_t at = heap.heap_low + (word * 64 + start) * page_bytes;
+      std::memset(reinterpret_cast<void*>(at), 0, run * page_bytes);
+      dirty &= run + start >= 64 ? 0 : ~std::uint64_t{0} << (start + run);
+    }
+  });
 }
 
 void announce_span(span& made) noexcept {

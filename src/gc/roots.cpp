@@ -168,6 +168,7 @@ using namespace gort::managed;
 
 void gc_remember(const void* word) noexcept {
   const auto address = reinterpret_cast<std::uintptr_t>(word);
+  if (scanned.has(address)) return;
   leaf& of = leaf_of(address);
   const std::size_t index = (address - of.base) / 8;
   const std::uint32_t piece = std::uint32_t{1} << (index / 64 / words_per_piece);
@@ -178,6 +179,7 @@ void gc_remember(const void* word) noexcept {
 
 void gc_forget(const void* word) noexcept {
   const auto address = reinterpret_cast<std::uintptr_t>(word);
+  if (scanned.has(address)) return;
   leaf& of = leaf_of(address);
   const std::size_t index = (address - of.base) / 8;
   // A full barrier against the look at `reading` [root-2].

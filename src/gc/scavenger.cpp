@@ -54,18 +54,21 @@ struct {
 } scavenging;
 
 detail::atomic<std::uint64_t> bytes_given;
-detail::atomic<std::int64_t> working_ns;  // CPU time
+detail::atomic<std::int64_t> working_ns;                // CPU time, whoever's
+detail::atomic<std::int64_t> passes_ns, over_limit_ns;  // of that, the collector's
 
 void count_given(std::size_t bytes, std::int64_t took_ns) noexcept {
   bytes_given.fetch_add_relaxed(bytes);  // statistics
   working_ns.fetch_add_relaxed(took_ns);
 }
 
-std::size_t give_back_now(std::size_t bytes) noexcept {
+// Returns what it took.
+std::int64_t give_back_now(std::size_t bytes) noexcept {
   const std::int64_t begin_cpu_ns = os::own_thread_cpu_ns();
   const std::size_t given = give_back_free(bytes);
-  count_given(given, os::own_thread_cpu_ns() - begin_cpu_ns);
-  return given;
+  const std::int64_t took_ns = os::own_thread_cpu_ns() - begin_cpu_ns;
+  count_given(given, took_ns);
+  return took_ns;
 }
 
 void free_managed_memory() noexcept {
@@ -114,6 +117,7 @@ std::int64_t scavenge_some(std::int64_t now_ns) noexcept {
   const given_back done = give_back_next(scavenging.at, scavenging.of_all);
   const std::int64_t took_ns = os::own_thread_cpu_ns() - begin_cpu_ns;
   count_given(done.bytes, took_ns);
+  passes_ns.fetch_add_relaxed(took_ns);
   scavenging.not_before_ns = now_ns + (scavenging.of_all ? rest_share_quiet : rest_share) * took_ns;
   if (!done.is_end) return scavenging.not_before_ns;
   scavenging.under_way = scavenging.of_all = false;
@@ -126,10 +130,13 @@ void give_back_over_limit() noexcept {
   if (limit == no_memory_limit || is_limit_suspended()) return;
   const std::uint64_t line = limit / 100 * 95;
   const memory_use all = read_memory_use();
-  if (all.heap_free != 0 && all.total() > line) (void)give_back_now(all.total() - line);
+  if (all.heap_free != 0 && all.total() > line)
+    over_limit_ns.fetch_add_relaxed(give_back_now(all.total() - line));
 }
 
 std::uint64_t given_back_bytes() noexcept { return bytes_given.load_relaxed(); }
 std::int64_t giving_back_ns() noexcept { return working_ns.load_relaxed(); }
+std::int64_t giving_back_by_and_by_ns() noexcept { return passes_ns.load_relaxed(); }
+std::int64_t giving_back_over_limit_ns() noexcept { return over_limit_ns.load_relaxed(); }
 
 }  // namespace gort::managed

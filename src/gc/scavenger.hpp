@@ -19,4 +19,8 @@ std::int64_t scavenge_some(std::int64_t now_ns) noexcept;
 /// Gives back at once what free pages bring memory above 95% of the limit. The collector.
 void give_back_over_limit() noexcept;
 
+/// CPU time that the collector's thread has had for each. Any thread.
+std::int64_t giving_back_by_and_by_ns() noexcept;
+std::int64_t giving_back_over_limit_ns() noexcept;
+
 }  // namespace gort::managed

@@ -19,6 +19,8 @@
 //            One that begins during the marking has nothing that was not shaded.
 //
 // Stacks outside the range hold words of the table, and are not scanned [word-4].
+//
+// tests/model/stack_scan_model.cpp goes through all orders of scan, stores, parks and wake-ups.
 #include <algorithm>
 
 #include "gc/collector.hpp"
@@ -59,9 +61,7 @@ void mark_and_count(std::uintptr_t low, std::uintptr_t high) noexcept {
 void mark_stack(unsigned size_class, char* low, const os::page_map& pages) noexcept {
   auto* record = sched::record_of_slot(low, size_class);
   const auto at_load = reinterpret_cast<std::uintptr_t>(low);
-  if (at_load - detail::managed.range_low.load_relaxed() >=
-      detail::managed.range_bytes.load_relaxed())
-    return;
+  if (!scanned.has(at_load)) return;
   const record_seen seen = look_at(*record);
   if (seen.id == 0) return;
   const auto high = reinterpret_cast<std::uintptr_t>(record);

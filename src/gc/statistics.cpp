@@ -12,6 +12,7 @@
 #include "gc/collector.hpp"
 #include "gc/control.hpp"
 #include "gc/roots.hpp"
+#include "gc/scavenger.hpp"
 #include "gc/tracing.hpp"
 #include "os/clock.hpp"
 #include "record/managed_heap.hpp"
@@ -82,6 +83,8 @@ void read(managed_facts& to) noexcept {
   to.forced_cycles = std::min(counted.forced_cycles.load_relaxed(), to.cycles);
   to.mark_ns = counted.mark_ns.load_relaxed();
   to.sweep_ns = counted.sweep_ns.load_relaxed();
+  to.give_back_ns = static_cast<std::uint64_t>(giving_back_by_and_by_ns());
+  to.give_back_over_limit_ns = static_cast<std::uint64_t>(giving_back_over_limit_ns());
   to.assist_outside_ns = counted.assist_outside_ns.load_relaxed();
   to.idle_ns = counted.idle_ns.load_relaxed();
   to.assist_ns = std::max(counted.assist_ns.load_relaxed(), to.assist_outside_ns);

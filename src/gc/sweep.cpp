@@ -78,13 +78,11 @@ void hold_cached_slots() noexcept {
   const auto hold = [](const cache& of) {
     for_each_used_bin(of, [](const bin& each, unsigned) { hold_free_of(each); });
   };
-  for (const detail::atomic<cache*>& each : all->caches) {
-    const cache* of = each.load_acquire();  // pairs with the release in cache_of()
-    if (of == nullptr) continue;
-    hold(*of);
-    for (patience others; of->busy.load_acquire() != 0;)
-      others.wait();  // pairs with the release there
-  }
+  all->for_each_of_ps([&hold](const cache& of) {
+    hold(of);
+    // Acquire pairs with the release in take_at_once() and the like.
+    for (patience others; of.busy.load_acquire() != 0;) others.wait();
+  });
   detail::spin_guard guard(all->shared_lock);
   hold(all->shared);
 }

@@ -66,6 +66,21 @@ class word_stack {
       given.push(std::exchange(rest, each));
   }
 
+  /// Into `to`, which is prepared for it: the older half of those at its top that lie in a row. How
+  /// many; 0: it has hardly any.
+  std::size_t give_older(chunk& to) noexcept {
+    to.prepare(true);
+    if (next_ == nullptr) return 0;
+    chunk* const from = top();
+    const auto there = static_cast<std::size_t>(next_ - from->words);
+    const std::size_t count = there / 2;
+    std::copy_n(from->words, count, to.words);
+    std::copy(from->words + count, next_, from->words);
+    next_ -= count;
+    to.count = static_cast<std::uint32_t>(count);
+    return count;
+  }
+
  private:
   static constexpr std::uintptr_t offset_mask = sizeof(chunk) - 1;
 

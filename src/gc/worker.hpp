@@ -37,12 +37,6 @@ namespace gort::managed {
 
 class worker {
  public:
-  static constexpr std::size_t regions_max = 64;
-  static constexpr std::size_t not_sorted = 1;
-
-  /// `regions`: one of these two. Who is at it for some microseconds has no use for the former.
-  explicit constexpr worker(std::size_t regions) noexcept : regions_(regions) {}
-
   // A word, or a range of them, whatever they are.
   void word(std::uintptr_t what) noexcept {
     if (!heap_part().holds(what)) return;
@@ -111,6 +105,7 @@ class worker {
   }
 
  private:
+  static constexpr std::size_t regions = 64;
   static constexpr unsigned region_bits = 22;                // of an address
   static constexpr std::size_t words_enough_of_each = 2048;  // regions, before they are looked up
   static constexpr std::size_t ring_size = 128;
@@ -118,6 +113,7 @@ class worker {
   static constexpr std::size_t batch = 16;
   static constexpr std::size_t few_words = 64;  // too few to look for the region that has most
   static constexpr std::size_t words_per_look = 256;  // whether it is over
+  static constexpr std::size_t worth_words = 64;      // one region's, for somebody else
   static constexpr std::size_t small_object_words = 32;
   static constexpr std::size_t sorted_at_once = 64;  // words, about
   static constexpr std::size_t read_at_once = 128;
@@ -162,7 +158,7 @@ class worker {
   // More than twice what is enough to sort.
   std::size_t words_most() const noexcept {
     const std::size_t there = (heap_part().bytes >> region_bits) + 1;
-    return 2 * words_enough_of_each * std::min(regions_, there);
+    return 2 * words_enough_of_each * std::min(regions, there);
   }
 
   // For roots, of which there may be more than memory for words.
@@ -174,9 +170,9 @@ class worker {
     }
   }
 
-  std::size_t fullest(std::size_t but = regions_max) const noexcept {
+  std::size_t fullest(std::size_t but = regions) const noexcept {
     std::size_t best = 0, most = 0;
-    for (std::size_t i = 0; i < regions_; ++i) {
+    for (std::size_t i = 0; i < regions; ++i) {
       const std::size_t size = i == but ? 0 : by_region_[i].size();
       if (size <= most) continue;
       most = size;
@@ -190,9 +186,9 @@ class worker {
     const std::uintptr_t low = heap.heap_low;
     if (count == 0) return;
     words_ += count;
-    last_ = (all[count - 1] - low) >> region_bits & (regions_ - 1);
+    last_ = (all[count - 1] - low) >> region_bits & (regions - 1);
     for (std::size_t i = 0; i < count; ++i)
-      by_region_[(all[i] - low) >> region_bits & (regions_ - 1)].push(all[i]);
+      by_region_[(all[i] - low) >> region_bits & (regions - 1)].push(all[i]);
   }
 
   // Adds those words that may be addresses of objects to the `count` that there are; `to` has room
@@ -345,7 +341,8 @@ class worker {
     top_->ranges[top_->count++] = what;
   }
 
-  // Some of it, for who would help: the older half of the ranges, or a region's words.
+  // Some of it, for who would help: half of the ranges, or a region's words; where all have few,
+  // those of the others, or half of these: a tree's upper nodes are few and old, and lead to all.
   [[gnu::noinline]] void share() noexcept {
     chunk_list given, empty;
     chunk* half = nullptr;
@@ -366,13 +363,18 @@ class worker {
       std::copy_n(top_->ranges + half->count, top_->count, top_->ranges);
       given.push(std::exchange(half, nullptr));
     } else {
-      word_stack& words = by_region_[regions_ == not_sorted ? 0 : fullest(here_)];
-      constexpr std::size_t worth_words = 64;
-      if (words.size() >= worth_words) {
-        words_ -= words.size();
-        chunk* rest = nullptr;
-        words.give(given, rest, empty);
-        (rest->count == 0 ? empty : given).push(rest);
+      chunk* rest = nullptr;
+      const std::size_t most = fullest(here_);
+      const bool is_worth = by_region_[most].size() >= worth_words;
+      for (std::size_t i = 0; i < regions; ++i) {
+        if (i == here_ || (is_worth && i != most)) continue;
+        words_ -= by_region_[i].size();
+        by_region_[i].give(given, rest, empty);
+      }
+      if (rest != nullptr) (rest->count == 0 ? empty : given).push(rest);
+      if (given.first == nullptr) {
+        words_ -= by_region_[here_].give_older(*half);
+        if (half->count != 0) given.push(std::exchange(half, nullptr));
       }
     }
     if (half != nullptr) empty.push(half);
@@ -380,7 +382,6 @@ class worker {
   }
 
   chunk* top_ = nullptr;  // ranges, and what was taken from the shared list
-  std::size_t regions_;
   std::size_t words_ = 0;  // of all regions
   std::size_t here_ = 0;   // the region that is being looked up
   std::size_t last_ = 0;   // the one that got a word last
@@ -389,7 +390,7 @@ class worker {
   // Most words lead to what is marked: to wait for a mark is less than to fetch the object in vain.
   bool look_first_ = false;
   std::size_t scanned_ = 0;
-  std::array<word_stack, regions_max> by_region_ = {};
+  std::array<word_stack, regions> by_region_ = {};
   std::array<entry, ring_size> ring_ = {};
   // Words just read. On no stack: who looks for pointers in there, for leaks, would find them.
   std::array<std::uintptr_t, read_at_once + 1> scratch_ = {};

@@ -103,7 +103,13 @@ void client_exchange::perform(std::unique_ptr<client_connection> c, const url& t
   if (patience != nanoseconds::zero()) {
     conn_->wire->set_read_deadline(gort::detail::time_after(patience));
   }
-  if (read_head(r.method == "HEAD", any, error)) {
+  const bool has_head = read_head(r.method == "HEAD", any, error);
+  // Where the program's function has failed, that is the result: an answer is to half a request.
+  if (has_head && upload_ && upload_->program_error()) {
+    error = upload_->program_error();
+    return close();
+  }
+  if (has_head) {
     if (patience != nanoseconds::zero()) conn_->wire->set_read_deadline({});
     if (r.header.has_token("Connection", "close") || send_error) keep_ = false;
     look_for_end();
@@ -183,14 +189,13 @@ bool client_exchange::read_head(bool is_head, bool& any, std::error_code& error)
 /// If there is nothing more to read, gives the connection back [cli-1].
 void client_exchange::look_for_end() {
   if (body_ != body_kind::none || conn_ == nullptr) return;
-  const bool keep = keep_ && (!upload_ || upload_->has_succeeded()) && conn_->in.size() == 0 &&
-                    (!stop_watching_ || (*stop_watching_)());
+  const bool is_sent = !upload_ || upload_->has_succeeded();
+  const bool keep =
+      keep_ && is_sent && conn_->in.size() == 0 && (!stop_watching_ || (*stop_watching_)());
   if (!keep) {
     // An orderly end: over TLS it is said.
     std::error_code ignored;
-    if (conn_->wire->is_tls() && (!upload_ || upload_->has_succeeded())) {
-      conn_->wire->close_write(ignored);
-    }
+    if (conn_->wire->is_tls() && is_sent) conn_->wire->close_write(ignored);
     return hang_up();
   }
   upload_.reset();

@@ -220,11 +220,13 @@ endpoint from_system(const os::socket_address& a) {
     std::copy_n(in.sin6_addr.s6_addr, sixteen.size(), sixteen.begin());
     return endpoint::ip6(sixteen, ntohs(in.sin6_port), in.sin6_scope_id);
   }
-  if (a.storage.ss_family == AF_UNIX && a.bytes > offsetof(sockaddr_un, sun_path)) {
+  if (a.storage.ss_family == AF_UNIX) {
+    constexpr std::size_t unnamed_bytes = offsetof(sockaddr_un, sun_path);
+    if (a.bytes <= unnamed_bytes) return endpoint::local("@");
     sockaddr_un un;
     std::memcpy(&un, &a.storage, sizeof un);
     const std::size_t bytes = std::min<std::size_t>(a.bytes, sizeof un);
-    std::string path(un.sun_path, bytes - offsetof(sockaddr_un, sun_path));
+    std::string path(un.sun_path, bytes - unnamed_bytes);
     if (path[0] == 0)
       path[0] = '@';
     else

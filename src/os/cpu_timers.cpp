@@ -1,6 +1,7 @@
 #include "os/cpu_timers.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include <csignal>
 #include <ctime>
 #include <iterator>
+#include <utility>
 
 #include <gort/detail/spin_lock.hpp>
 
@@ -16,6 +18,7 @@
 #include "os/clock.hpp"
 #include "os/interrupted.hpp"
 #include "os/memory.hpp"
+#include "os/pipe.hpp"
 #include "os/previous_action.hpp"
 #include "os/proc.hpp"
 #include "os/signals.hpp"
@@ -27,9 +30,10 @@ constinit detail::atomic<bool> cpu_timers_run{false};
 
 namespace {
 
-cpu_timer_function function = nullptr;  // written before the handler is set
-constinit previous_action previous;     // likewise
-char mark;                              // its address is ours alone
+// Written before the handler is set. Of the last time one may still be on its way [timers-2].
+constinit detail::atomic<cpu_timer_function> function{nullptr};
+constinit previous_action previous;  // likewise
+char mark;                           // its address is ours alone
 // Written before cpu_timers_run is; who still looks for threads of the last time may read it.
 constinit detail::atomic<std::int64_t> period_ns{0};
 
@@ -38,6 +42,11 @@ constinit detail::atomic<std::int64_t> period_ns{0};
 constexpr int threads_max = 1 << 22;  // the kernel's own limit
 constexpr unsigned look_shift = 32;
 constinit detail::atomic<detail::atomic<std::uint64_t>*> table{nullptr};
+// Looks into /proc are made one at a time. The directory is open while a profile runs: later there
+// may be no descriptor left. Guarded by the lock.
+constinit detail::spin_lock looking;
+constinit int directory = -1;
+struct stat directory_is;
 // The numbers that were ever used lie between.
 constinit detail::atomic<int> lowest{threads_max}, highest{-1};
 constinit detail::atomic<std::uint32_t> look{1};
@@ -70,11 +79,11 @@ timespec to_timespec(std::int64_t ns) noexcept {
   return {static_cast<time_t>(ns / second_ns), static_cast<long>(ns % second_ns)};
 }
 
-// Makes a timer for a thread that has none.
-void make_timer(int thread, std::uint32_t seen_in) noexcept {
+// Makes a timer for a thread that has none. 0 or an errno value: the system refuses it.
+int make_timer(int thread, std::uint32_t seen_in) noexcept {
   detail::atomic<std::uint64_t>* slots = table.load_acquire();  // pairs with start_cpu_timers()
-  if (slots == nullptr || thread <= 0 || thread >= threads_max) return;
-  if (slots[thread].load_relaxed() != 0) return;
+  if (slots == nullptr || thread <= 0 || thread >= threads_max) return 0;
+  if (slots[thread].load_relaxed() != 0) return 0;
   sigevent event{};
   event.sigev_notify = SIGEV_THREAD_ID;
   event.sigev_signo = SIGPROF;
@@ -85,27 +94,32 @@ void make_timer(int thread, std::uint32_t seen_in) noexcept {
   const auto clock =
       static_cast<int>(~static_cast<unsigned>(thread) << clock_bits | one_thread | cpu_time);
   int timer = 0;
-  if (system_call(SYS_timer_create, clock, word(&event), word(&timer), 0) != 0) return;
+  const long refused = system_call(SYS_timer_create, clock, word(&event), word(&timer), 0);
+  if (refused != 0) return static_cast<int>(-refused);
   widen(thread);
   std::uint64_t none = 0;
   const std::uint64_t entry = entry_of(timer, seen_in);
   // Sequentially consistent, as in stop_cpu_timers(): either that one finds the entry, or this one
   // sees that there is no profile any more. Not armed before: at most a timer that never fires.
-  if (!slots[thread].cas_seq_cst(none, entry)) return delete_timer(entry);
+  if (!slots[thread].cas_seq_cst(none, entry)) {
+    delete_timer(entry);
+    return 0;
+  }
   if (!cpu_timers_run.load_seq_cst()) {
     if (std::uint64_t own = entry; slots[thread].cas_relaxed(own, 0)) delete_timer(entry);
-    return;
+    return 0;
   }
   itimerspec when{};
   when.it_value = to_timespec(some_phase_ns());
   when.it_interval = to_timespec(period_ns.load_relaxed());
-  system_call(SYS_timer_settime, timer, 0, word(&when), 0);
+  return static_cast<int>(-system_call(SYS_timer_settime, timer, 0, word(&when), 0));
 }
 
 void on_timer(int signal, siginfo_t* info, void* context) {
   const int saved_errno = errno;
   if (info->si_code == SI_TIMER && info->si_value.sival_ptr == &mark) {
-    function(static_cast<std::uint32_t>(std::max(0, info->si_overrun)), context);
+    const cpu_timer_function f = function.load_relaxed();  // ordered by sigaction()
+    f(static_cast<std::uint32_t>(std::max(0, info->si_overrun)), context);
     restart_interrupted_call(context);
     errno = saved_errno;
     return;
@@ -117,15 +131,40 @@ void on_timer(int signal, siginfo_t* info, void* context) {
   syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), signal);  // taken when this returns
 }
 
-// 0 or an errno value: then they are not known, or not all of them.
+int open_directory() noexcept {
+  int fd = open("/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return errno;
+  fd = above_streams(fd);
+  if (fd < 0) return -fd;
+  const detail::spin_guard guard(looking);
+  directory = fd;
+  return fstat(fd, &directory_is) == 0 ? 0 : errno;
+}
+
+// The program may have closed it, with all others that it did not know, and its number may be
+// somebody else's by now. With the lock.
+bool has_directory() noexcept {
+  struct stat is;
+  if (directory >= 0 && fstat(directory, &is) == 0 && is.st_dev == directory_is.st_dev &&
+      is.st_ino == directory_is.st_ino)
+    return true;
+  directory = -1;
+  return false;
+}
+
+void close_directory() noexcept {
+  const detail::spin_guard guard(looking);
+  if (has_directory()) close(std::exchange(directory, -1));
+}
+
+// 0 or an errno value: then they are not known, or not all of them. With the lock.
 template <class F>
 int for_each_thread(F f) noexcept {
-  const int fd = open("/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return errno;
-  long got = 0;
+  if (!has_directory()) return EBADF;
+  long got = system_call(SYS_lseek, directory, 0, SEEK_SET, 0);
   alignas(8) char entries[4096];
-  for (;;) {
-    got = system_call(SYS_getdents64, fd, word(entries), sizeof(entries), 0);
+  while (got >= 0) {
+    got = system_call(SYS_getdents64, directory, word(entries), sizeof(entries), 0);
     if (got <= 0) break;
     for (long at = 0; at < got;) {
       // struct linux_dirent64
@@ -139,7 +178,6 @@ int for_each_thread(F f) noexcept {
       at += length;
     }
   }
-  close(fd);
   return static_cast<int>(-got);
 }
 
@@ -153,11 +191,9 @@ void delete_all() noexcept {
 
 }  // namespace
 
-void make_own_cpu_timer() noexcept {
-  const int saved_errno = errno;
+int make_own_cpu_timer() noexcept {
   // As if the look that is under way had found it [timers-4].
-  make_timer(static_cast<int>(system_call(SYS_gettid, 0, 0, 0, 0)), look.load_relaxed() + 1);
-  errno = saved_errno;
+  return make_timer(static_cast<int>(system_call(SYS_gettid, 0, 0, 0, 0)), look.load_relaxed() + 1);
 }
 
 int start_cpu_timers(std::int64_t each_ns, cpu_timer_function f) noexcept {
@@ -168,8 +204,9 @@ int start_cpu_timers(std::int64_t each_ns, cpu_timer_function f) noexcept {
     // Release pairs with the acquire in make_timer(): it is zero, and all is there.
     table.store_release(static_cast<detail::atomic<std::uint64_t>*>(memory));
   }
+  if (const int error = open_directory(); error != 0) return error;
   period_ns.store_relaxed(each_ns);
-  function = f;
+  function.store_relaxed(f);
   previous.set(handler_stays(SIGPROF));
   struct sigaction action {};
   action.sa_sigaction = on_timer;
@@ -178,10 +215,12 @@ int start_cpu_timers(std::int64_t each_ns, cpu_timer_function f) noexcept {
   if (sigaction(SIGPROF, &action, nullptr) != 0) {
     const int error = errno;
     handler_leaves(SIGPROF, nullptr);
+    close_directory();
     return error;
   }
   cpu_timers_run.store_seq_cst(true);  // pairs with the load in make_timer()
-  const int error = find_new_threads(true);
+  int error = make_own_cpu_timer();
+  if (error == 0) error = find_new_threads(true);
   if (error != 0) stop_cpu_timers();
   return error;
 }
@@ -189,6 +228,7 @@ int start_cpu_timers(std::int64_t each_ns, cpu_timer_function f) noexcept {
 void stop_cpu_timers() noexcept {
   cpu_timers_run.store_seq_cst(false);  // pairs with the load in make_timer()
   delete_all();
+  close_directory();
   struct sigaction now {};
   sigaction(SIGPROF, nullptr, &now);
   const bool still_ours = (now.sa_flags & SA_SIGINFO) != 0 && now.sa_sigaction == on_timer;
@@ -201,9 +241,8 @@ void stop_cpu_timers() noexcept {
 }
 
 int find_new_threads(bool thorough) noexcept {
-  static detail::spin_lock one_at_a_time;
   static int known = 0;  // guarded by it
-  const detail::spin_guard guard(one_at_a_time);
+  const detail::spin_guard guard(looking);
   const int count = thread_count();
   if (!thorough && count == known) return 0;
   known = count;
@@ -215,7 +254,7 @@ int find_new_threads(bool thorough) noexcept {
     if (thread >= threads_max) return;
     std::uint64_t entry = slots[thread].load_relaxed();
     if (entry == 0)
-      make_timer(thread, now);
+      (void)make_timer(thread, now);  // refused: at the next thorough look, perhaps
     else
       slots[thread].cas_relaxed(entry, entry_of(timer_in(entry), now));
   });

@@ -117,6 +117,14 @@ void restart(ucontext_t&) noexcept {}
 
 }  // namespace
 
+memory_range kept_of_interrupted(const void* context) noexcept {
+  const auto low = reinterpret_cast<std::uintptr_t>(context);
+  const stack_t& stack = static_cast<const ucontext_t*>(context)->uc_stack;
+  const auto bottom = reinterpret_cast<std::uintptr_t>(stack.ss_sp);
+  if (low - bottom < stack.ss_size) return {low, bottom + stack.ss_size};
+  return {low, low + sizeof(ucontext_t)};
+}
+
 interrupted_place place_interrupted(const void* context) noexcept {
   const mcontext_t& machine = static_cast<const ucontext_t*>(context)->uc_mcontext;
   interrupted_place out;

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "os/own_memory.hpp"
+
 namespace gort::os {
 
 struct interrupted_place {
@@ -15,6 +17,10 @@ struct interrupted_place {
 
 /// By the third argument of a signal's handler.
 interrupted_place place_interrupted(const void* context) noexcept;
+
+/// Where the kernel has put the registers, and all above that on the alternate stack, where the
+/// handler runs: what it has interrupted may be another handler.
+memory_range kept_of_interrupted(const void* context) noexcept;
 
 /// What is left of the stack on which the calling handler runs, if that is the alternate one; else
 /// the largest number.

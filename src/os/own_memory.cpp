@@ -18,13 +18,21 @@ constexpr std::size_t read_bytes_max = std::size_t{1} << 18;
 constexpr std::size_t pages_per_look = read_bytes_max / page_bytes;
 constexpr std::uint64_t touched_mask = std::uint64_t{3} << 62;
 
-// "low-high rw-p ..."; false: not a writable one.
+// "low-high rw-p offset device inode path"; false: none that this process may have written to.
 bool parse_mapping(std::string_view line, memory_range& to) noexcept {
   const char* const end = line.data() + line.size();
   const auto low = std::from_chars(line.data(), end, to.low, 16);
   if (low.ec != std::errc() || low.ptr == end) return false;
   const auto high = std::from_chars(low.ptr + 1, end, to.high, 16);
-  return high.ec == std::errc() && end - high.ptr > 3 && high.ptr[1] == 'r' && high.ptr[2] == 'w';
+  if (high.ec != std::errc() || end - high.ptr <= 4) return false;
+  const char* const may = high.ptr + 1;
+  if (may[0] != 'r') return false;
+  if (may[1] == 'w') return true;
+  // Of no file: it was written to before that was forbidden.
+  std::string_view rest(may, static_cast<std::size_t>(end - may));
+  for (int field = 0; field < 3; ++field)
+    rest.remove_prefix(std::min(rest.find(' '), rest.size() - 1) + 1);
+  return may[3] == 'p' && rest.starts_with("0 ");
 }
 
 }  // namespace

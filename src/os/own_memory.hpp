@@ -1,5 +1,5 @@
-// All that this process can write to, as it is now: for who looks for pointers. Others go on
-// meanwhile, and may unmap what is read: so the kernel reads it for us.
+// All that this process can write to or has written, as it is now: for who looks for pointers.
+// Others go on meanwhile, and may unmap what is read: so the kernel reads it for us.
 #pragma once
 
 #include <cstddef>
@@ -32,7 +32,8 @@ class own_memory {
   /// False: /proc is missing, may not be read, or the list is longer than there is room for.
   bool is_complete() const noexcept { return is_complete_; }
 
-  /// The writable mappings, in order. This object's own memory is not among them.
+  /// The writable mappings, and those of no file that can be read only, in order. This object's own
+  /// memory is not among them.
   std::size_t size() const noexcept { return count_; }
   memory_range operator[](std::size_t n) const noexcept { return ranges_[n]; }
 

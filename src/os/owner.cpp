@@ -50,7 +50,7 @@ bool own_memory::is_in_large_block(std::uintptr_t address,
 }
 
 memory_owner own_memory::owner_of(std::uintptr_t address) const noexcept {
-  loaded_function found;
+  loaded_object found;
   if (find_loaded(address, found)) return memory_owner::variable;
   const memory_range* const begin = ranges_;
   const memory_range* const end = begin + count_;

@@ -123,6 +123,11 @@ thread_activity activity_of(const thread_handle& thread) noexcept {
   return end[2] == 'S' || end[2] == 'D' ? thread_activity::blocked : thread_activity::runs;
 }
 
+bool waits_for_page(const thread_handle& thread) noexcept {
+  char text[256];
+  return read_of_thread(thread.id, "syscall", text, sizeof(text)) != 0 && text[0] == '-';
+}
+
 bool use_alternate_stack() noexcept {
   void* low = mmap(nullptr, alternate_stack_bytes, PROT_READ | PROT_WRITE,
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
@@ -136,6 +141,12 @@ bool use_alternate_stack() noexcept {
   }
   own_stack = static_cast<char*>(low);
   return true;
+}
+
+memory_range own_alternate_stack() noexcept {
+  if (own_stack == nullptr) return {};
+  const auto low = reinterpret_cast<std::uintptr_t>(own_stack);
+  return {low + page_bytes, low + alternate_stack_bytes};
 }
 
 void drop_alternate_stack() noexcept {

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "os/own_memory.hpp"
+
 namespace gort::os {
 
 /// How other threads refer to the calling one. Aligned as an atomic one is: clang goes by the type.
@@ -22,6 +24,9 @@ std::int64_t thread_cpu_ns(const thread_handle& thread) noexcept;
 /// blocked: asleep in the kernel, neither running nor waiting for a CPU. unknown: /proc is missing.
 enum class thread_activity : std::uint8_t { runs, blocked, unknown };
 thread_activity activity_of(const thread_handle& thread) noexcept;
+/// Of one that is blocked: for a page of memory, in the middle of an instruction of its own. False,
+/// too, where nobody can tell.
+bool waits_for_page(const thread_handle& thread) noexcept;
 
 /// Makes sure that what the caller has stored is seen by all that the thread will do in user code
 /// from now on, and that what it has done so far is visible here. False: that cannot be had, as it
@@ -36,6 +41,8 @@ const char* thread_fence_kind() noexcept;
 
 /// Gives the calling thread an alternate signal stack with a guard. False: no memory.
 bool use_alternate_stack() noexcept;
+/// What that has given the calling thread; empty: nothing.
+memory_range own_alternate_stack() noexcept;
 /// Frees that, and puts the one before it back unless somebody else has put another one in place.
 /// On the thread's own stack.
 void drop_alternate_stack() noexcept;

@@ -1,7 +1,11 @@
 // A signal's action that was there before ours, and gets what is not meant for us.
+//
+// Ours may be taken away and set again while one that has begun before is still on its way, and
+// reads what was there. So what differs is written into a place of its own.
 #pragma once
 
 #include <csignal>
+#include <cstddef>
 
 #include <gort/detail/atomic.hpp>
 
@@ -9,17 +13,16 @@ namespace gort::os {
 
 class previous_action {
  public:
-  /// Before ours is set: that may be called at once.
-  void set(const struct sigaction& action) noexcept {
-    action_ = action;
-    spent_.store_relaxed(false);
-  }
+  /// Before ours is set: that may be called at once. One thread at a time.
+  void set(const struct sigaction& action) noexcept;
   /// When ours is not needed any more.
-  const struct sigaction& action() const noexcept { return action_; }
+  const struct sigaction& action() const noexcept {
+    return *now_.load_acquire();  // pairs with the release in set()
+  }
 
   /// For ours: SA_RESTART, unless the other one wants calls to be interrupted.
   int restart_flag() const noexcept {
-    return is_function(action_) ? action_.sa_flags & SA_RESTART : SA_RESTART;
+    return is_function(action()) ? action().sa_flags & SA_RESTART : SA_RESTART;
   }
 
   enum class outcome { handled, ignored, by_default };
@@ -31,7 +34,7 @@ class previous_action {
 
   /// There is a handler, and it gets the next signal.
   bool handles() const noexcept {
-    return is_function(action_) && !(resets() && spent_.load_relaxed());
+    return is_function(action()) && !(resets(action()) && spent_.load_relaxed());
   }
 
  private:
@@ -39,11 +42,15 @@ class previous_action {
     return (action.sa_flags & SA_SIGINFO) != 0 ||
            (action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN);
   }
-  bool resets() const noexcept {
-    return (static_cast<unsigned>(action_.sa_flags) & unsigned{SA_RESETHAND}) != 0;
+  static bool resets(const struct sigaction& action) noexcept {
+    return (static_cast<unsigned>(action.sa_flags) & unsigned{SA_RESETHAND}) != 0;
   }
 
-  struct sigaction action_ {};  // written before our handler is set
+  // A place is written again when as many others have come after it.
+  static constexpr std::size_t places = 8;
+  struct sigaction all_[places] = {};
+  std::size_t written_ = 0;
+  detail::atomic<const struct sigaction*> now_{all_};
   // A flag of its own: with SA_RESETHAND whoever sets it calls the handler.
   detail::atomic<bool> spent_{false};
 };

@@ -17,6 +17,8 @@ void yield_thread() noexcept;
 /// first, then sleeps: a thread with a real-time priority that yields does not let one without go
 /// on, which may be the one that it waits for.
 void give_way(unsigned round) noexcept;
+/// From now on it calls f instead: no other thread is there, and f does not return.
+void give_way_to_nobody(void (*f)() noexcept) noexcept;
 
 /// The kernel's number of the calling thread.
 int thread_id() noexcept;

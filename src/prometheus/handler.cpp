@@ -136,9 +136,9 @@ void serve(served& what, http::request& r, http::response_writer& w) {
   try {
     families = collect(what);
   } catch (const std::exception& error) {
-    return http::error(
-        w, std::string("An error has occurred while serving metrics:\n\n") + error.what(),
-        http::status::internal_server_error);
+    std::string text = "An error has occurred while serving metrics:\n\n";
+    if (const char* what_it_says = error.what(); what_it_says != nullptr) text += what_it_says;
+    return http::error(w, text, http::status::internal_server_error);
   }
   if (const std::set<std::string> names = wanted_names(r.query()); !names.empty())
     std::erase_if(families, [&](const MetricFamily& f) { return !names.contains(f.name); });

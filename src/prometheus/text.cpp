@@ -10,6 +10,8 @@
 
 #include <gort/prometheus.hpp>
 
+#include "report/utf8.hpp"
+
 namespace gort::prometheus {
 
 namespace {
@@ -97,7 +99,7 @@ class writer {
   }
 
   void escaped(std::string_view text, bool quotes) {
-    for (const char c : text) {
+    for (const char c : report::as_utf8(text)) {
       if (c == '\\')
         out_ += "\\\\";
       else if (c == '\n')

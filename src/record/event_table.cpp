@@ -20,16 +20,34 @@ event_table::key::key(stack all_frames, std::uintptr_t its_tag, std::uint64_t of
   }
 }
 
+namespace {
+constinit detail::atomic<std::size_t> bytes_in_use;  // a statistic
+}
+
+std::size_t event_table::bytes_of_all() noexcept { return bytes_in_use.load_relaxed(); }
+
+std::size_t event_table::use(std::size_t bytes) noexcept {
+  bytes_in_use.fetch_add_relaxed(bytes);
+  return used_.fetch_add_relaxed(bytes);  // nobody else gets the same
+}
+
 bool event_table::prepare(std::size_t bytes_max) noexcept {
   if (heads_.load_relaxed() != nullptr) return true;
   void* memory = os::reserve(bytes_max);
-  if (memory == nullptr) return false;
-  base::leak_root_add(memory, bytes_max);  // label sets
+  if (memory == nullptr) return heads_.load_relaxed() != nullptr;
   // Zero is an empty chain.
   auto* heads = static_cast<detail::atomic<bucket*>*>(memory);
-  used_.store_relaxed(chains * sizeof(*heads));
-  bytes_max_ = bytes_max;
-  heads_.store_release(heads);  // pairs with the acquires in find_or_add() and for_each()
+  // [events-7]: before it is published, by whoever comes first.
+  bytes_max_.store_relaxed(bytes_max);
+  constexpr std::size_t heads_bytes = chains * sizeof(*heads);
+  std::size_t none = 0;
+  if (used_.cas_relaxed(none, heads_bytes)) bytes_in_use.fetch_add_relaxed(heads_bytes);
+  detail::atomic<bucket*>* nobodys = nullptr;
+  // Release pairs with the acquires in find_or_add() and for_each().
+  if (heads_.cas_release(nobodys, heads))
+    base::leak_root_add(memory, bytes_max);  // label sets
+  else
+    os::unreserve(memory, bytes_max);
   return true;
 }
 
@@ -47,9 +65,10 @@ event_table::bucket* event_table::allocate(detail::atomic<bucket*>* heads,
   const std::size_t extra = frame_count > 1 ? (frame_count - 1) * sizeof(void*) : 0;
   const std::size_t bytes = sizeof(bucket) + extra;
   // Looked at first, so that it does not grow without end.
-  if (used_.load_relaxed() + bytes > bytes_max_) return nullptr;
-  const std::size_t at = used_.fetch_add_relaxed(bytes);  // nobody else gets the same
-  if (at + bytes > bytes_max_) return nullptr;
+  const std::size_t bytes_max = bytes_max_.load_relaxed();
+  if (used_.load_relaxed() + bytes > bytes_max) return nullptr;
+  const std::size_t at = use(bytes);
+  if (at + bytes > bytes_max) return nullptr;
   return ::new (reinterpret_cast<char*>(heads) + at) bucket;
 }
 
@@ -68,7 +87,7 @@ event_table::bucket* event_table::find_or_add(stack frames, std::uintptr_t tag,
   detail::atomic<bucket*>& head = heads[what.hash % chains];
   bucket* first = head.load_acquire();  // pairs with the release below
   if (bucket* found = find(first, nullptr, what)) return found;
-  if (whose.object != nullptr && used_.load_relaxed() > bytes_max_ / 2)
+  if (whose.object != nullptr && used_.load_relaxed() > bytes_max_.load_relaxed() / 2)
     return find_or_add(frames, tag, {.content = labels_lost});
   bucket* made = allocate(heads, frames.size());
   if (made == nullptr) return lose();
@@ -94,11 +113,13 @@ void event_table::clear() noexcept {
   detail::atomic<bucket*>* heads = heads_.load_relaxed();
   lost_.store_relaxed(0);
   if (heads == nullptr) return;
-  const std::size_t used = std::min(used_.load_relaxed(), bytes_max_);
+  const std::size_t all = used_.load_relaxed(), used = std::min(all, bytes_max_.load_relaxed());
   if (!os::give_back(heads, used)) {  // locked memory
     for (std::size_t i = 0; i < chains; ++i) heads[i].store_relaxed(nullptr);
   }
-  used_.store_relaxed(chains * sizeof(*heads));
+  bytes_in_use.fetch_sub_relaxed(all);
+  used_.store_relaxed(0);
+  use(chains * sizeof(*heads));
 }
 
 }  // namespace gort::record

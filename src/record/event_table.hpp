@@ -27,6 +27,8 @@
 //   [events-6] An object of labels is alive while it is in the table: who makes a bucket holds on
 //              to it on the table's behalf, while the goroutine or thread whose labels they are,
 //              and on which it runs, still does. Readers come upon it at any time in between.
+//   [events-7] A table gets its memory once, by the swap of heads_, though several threads may ask
+//              for it first. All of them ask for as much.
 //
 // A writer's only loop beyond its chain is the swap of the head, which is repeated once for each
 // bucket that others have published there meanwhile.
@@ -81,8 +83,8 @@ class event_table {
   /// The bucket of that key; null: lost [events-4].
   bucket* find_or_add(stack frames, std::uintptr_t tag, const labels& whose) noexcept;
 
-  /// Reserves its memory if there is none yet; not in a signal handler. False: there is none to be
-  /// had. What is recorded before is lost.
+  /// Reserves its memory if there is none yet; any thread [events-7], not in a signal handler.
+  /// False: there is none to be had. What is recorded before is lost.
   bool prepare(std::size_t bytes_max) noexcept;
 
   /// Calls f(bucket) for each, while others write.
@@ -99,6 +101,9 @@ class event_table {
 
   std::uint64_t lost() const noexcept { return lost_.load_relaxed(); }
 
+  /// Memory that all tables have used. Any thread.
+  static std::size_t bytes_of_all() noexcept;
+
   /// [events-5]
   void clear() noexcept;
 
@@ -114,12 +119,13 @@ class event_table {
   };
 
   static bucket* find(bucket* from, const bucket* end, const key& what) noexcept;
+  std::size_t use(std::size_t bytes) noexcept;  // the offset of so many more
   bucket* allocate(detail::atomic<bucket*>* heads, std::size_t frame_count) noexcept;
   bucket* lose() noexcept;  // null
 
   detail::atomic<detail::atomic<bucket*>*> heads_;  // the memory begins with them; null: none yet
-  std::size_t bytes_max_ = 0;                       // written before heads_ is published
-  detail::atomic<std::size_t> used_;
+  detail::atomic<std::size_t> bytes_max_;           // written before heads_ is published
+  detail::atomic<std::size_t> used_;                // likewise, then changed by use() and clear()
   detail::atomic<std::uint64_t> lost_;
 };
 

@@ -1,4 +1,5 @@
-// What exists, by who made it: timers, sockets. Kept on request, from then on.
+// What exists, by who made it: timers, sockets. Kept on request, from then on. Of goroutines how
+// many were made, only: those that exist are known anyhow.
 //
 // A thing that is made while that is on remembers the bucket that it is counted in, and is counted
 // there again when it ends: so nothing has to be looked up, and it does not matter what is switched
@@ -33,5 +34,6 @@ class made_things {
 
 extern made_things timers_made;
 extern made_things sockets_made;
+extern made_things goroutines_made;  // by who calls go(), without the rest of the stack
 
 }  // namespace gort::record

@@ -32,6 +32,8 @@ struct managed_facts {
   std::uint64_t idle_ns = 0;   // of workers on idle processors
   std::uint64_t assist_ns = 0;
   std::uint64_t assist_outside_ns = 0;  // of that, by threads without a processor
+  // The collector's thread, besides: free pages given back by and by, and as a limit was near.
+  std::uint64_t give_back_ns = 0, give_back_over_limit_ns = 0;
 
   // --- objects, by the bytes of their slots
   struct of_size {

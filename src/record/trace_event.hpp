@@ -28,7 +28,7 @@ enum class trace_kind : std::uint8_t {
   block,         // detail: wait_reason
   stop,          // runnable again, and off the thread; detail: stop_reason
   end,           //
-  unblock,       // any thread, any goroutine
+  unblock,       // any thread, any goroutine; detail: told_again
   call_begin,    // an announced call
   call_end,      // it goes on with a P
   call_left,     // the call is over, but there is no P: runnable
@@ -63,6 +63,9 @@ enum class trace_kind : std::uint8_t {
 
 /// Added to `detail`: the event's thread has no P.
 constexpr std::uint8_t without_p = 0x80;
+
+/// `detail` of an unblock: a trace that was on before has been told of it already, perhaps.
+constexpr std::uint8_t told_again = 1;
 
 enum class stop_reason : std::uint8_t { yield, preempted };
 enum class world_reason : std::uint8_t { gomaxprocs, all_goroutines, mem_stats, trace, other };

@@ -42,7 +42,9 @@ struct frame_printer {
       me.out << " +";
       me.out.hex(s.offset);
     }
-    if (me.options.internal_frames && !s.inlined) {
+    // Without a name that is all there is to look up elsewhere.
+    const bool has_name = s.file != nullptr || std::string_view(s.function) != "??";
+    if (!has_name || (me.options.internal_frames && !s.inlined)) {
       me.out << " pc=";
       me.out.hex(me.pc);
     }

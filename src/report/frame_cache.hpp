@@ -2,8 +2,10 @@
 // a few places only, and to look a place up takes 10 us.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <span>
 #include <string_view>
 
@@ -11,11 +13,13 @@
 
 namespace gort::report {
 
-/// For one dump at a time.
+/// For one dump at a time. In sets of a few: two places that all goroutines have on their stacks
+/// must not drive each other out, a hundred thousand times.
 class frame_cache {
  public:
   void clear() noexcept {
-    for (entry& each : entries_) each.pc = nullptr;
+    for (set& each : sets_)
+      for (entry& way : each.ways) way.pc = nullptr;
   }
 
   static constexpr std::size_t text_bytes_max = 496;
@@ -24,27 +28,33 @@ class frame_cache {
   /// remembered.
   template <class Print>
   bool find(const void* pc, Print print, std::string_view& text) noexcept {
-    entry& here = entries_[(reinterpret_cast<std::uintptr_t>(pc) * hash_factor >> 32) % size];
-    if (here.pc != pc) {
-      text_sink into(std::span<char>(here.text));
+    set& among = sets_[(reinterpret_cast<std::uintptr_t>(pc) * hash_factor >> 32) % set_count];
+    entry* here = std::ranges::find(among.ways, pc, &entry::pc);
+    if (here == std::end(among.ways)) {
+      here = &among.ways[among.oldest++ % way_count];
+      text_sink into(std::span<char>(here->text));
       print(into);
-      here.pc = into.used() < sizeof(here.text) ? pc : nullptr;
-      here.bytes = static_cast<int>(into.used());
-      if (here.pc == nullptr) return false;
+      here->pc = into.used() < sizeof(here->text) ? pc : nullptr;
+      here->bytes = into.used();
+      if (here->pc == nullptr) return false;
     }
-    text = {here.text, static_cast<std::size_t>(here.bytes)};
+    text = {here->text, here->bytes};
     return true;
   }
 
  private:
-  static constexpr std::size_t size = 256;
+  static constexpr std::size_t set_count = 64, way_count = 4;
   static constexpr std::uintptr_t hash_factor{0x9e3779b97f4a7c15u};
   struct entry {
     const void* pc;
-    int bytes;
+    std::size_t bytes;
     char text[text_bytes_max];
   };
-  entry entries_[size];
+  struct set {
+    entry ways[way_count];
+    std::size_t oldest;
+  };
+  set sets_[set_count];
 };
 
 }  // namespace gort::report

@@ -84,7 +84,7 @@ bool report_hidden_pointer(const hidden_pointer& found) noexcept {
   if (is_named) {
     out << "the variable " << name;
   } else if (found.in_variable) {
-    os::loaded_function object;
+    os::loaded_object object;
     os::find_loaded(found.where, object);
     out << "a variable of " << (object.file != nullptr ? object.file : "the program");
   } else {

@@ -8,7 +8,9 @@
 #include <iterator>
 #include <optional>
 
+#include "arch/frame.hpp"
 #include "arch/thread_word.hpp"
+#include "os/interrupted.hpp"
 #include "os/own_memory.hpp"
 #include "os/preempt.hpp"
 #include "report/leak_suspects.hpp"
@@ -52,15 +54,46 @@ class leak_memory {
     return with.all_stand_still;
   }
 
+  /// Of goroutines that a signal has stopped in user code: their registers and stacks.
+  void read_interrupted(reader f, void* argument) const noexcept {
+    struct reading {
+      const leak_memory& me;
+      reader f;
+      void* argument;
+    } with{*this, f, argument};
+    sched::for_each_started(
+        [](sched::g& each, void* raw) {
+          const auto& to = *static_cast<reading*>(raw);
+          // Acquire pairs with the release in park_in_place(): it stays there.
+          if (each.on_cpu.load_acquire() != sched::on_cpu_only_there) return;
+          const void* context = each.m->samples.interrupted_at.load_relaxed();
+          if (context == nullptr) return;
+          to.me.read(os::kept_of_interrupted(context), to.f, to.argument);
+          memory_range frames = whole_stack_of(each);
+          const std::uintptr_t sp =
+              os::place_interrupted(context).registers[arch::dwarf_stack_pointer];
+          constexpr std::uintptr_t below_bytes = 128;  // which a leaf function may use, too
+          if (sp - frames.low < frames.high - frames.low && sp - frames.low > below_bytes)
+            frames.low = sp - below_bytes;
+          to.me.read(frames, to.f, to.argument);
+        },
+        &with);
+  }
+
   /// Once: for so many besides goroutines' stacks, which read_rest() leaves out.
   bool make_room(std::size_t count) noexcept {
-    if (!excluded_.make_room(stack::slot_count() + count + 1)) return false;  // chunks are no more
+    std::size_t threads = 0;
+    sched::for_each_signal_stack(
+        [](const sched::m&, void* raw) { ++*static_cast<std::size_t*>(raw); }, &threads);
+    count += stack::slot_count();  // chunks are no more
+    if (!excluded_.make_room(count + threads + 1)) return false;
     stack::for_each_chunk(
         [](std::uintptr_t low, std::uintptr_t high, void* raw) {
           static_cast<leak_memory*>(raw)->exclude({low, high});
         },
         this);
     exclude(excluded_.memory());
+    exclude_unused_signal_stacks(threads);
     return true;
   }
   void exclude(memory_range what) noexcept {
@@ -78,6 +111,24 @@ class leak_memory {
   }
 
  private:
+  // The handlers that ran there leave the registers of goroutines that were looked at or preempted.
+  // Those of others that are in progress use nothing of gort's, and know what memory tells.
+  void exclude_unused_signal_stacks(std::size_t threads_max) noexcept {
+    struct adding {
+      leak_memory& me;
+      std::size_t left;
+    } to{*this, threads_max};
+    sched::for_each_signal_stack(
+        [](const sched::m& each, void* raw) {
+          auto& with = *static_cast<adding*>(raw);
+          const bool in_place = each.samples.interrupted_at.load_relaxed() != nullptr;
+          if (in_place || with.left == 0) return;  // a new thread's need not be left out
+          --with.left;
+          with.me.exclude(each.signal_stack);
+        },
+        &to);
+  }
+
   void read_but_excluded(memory_range what, reader f, void* argument) const noexcept {
     for (const own_part& own : own_)
       if (what.low < own.innermost && own.innermost < what.high) what.low = own.innermost;
@@ -89,17 +140,24 @@ class leak_memory {
     read(what, f, argument);
   }
 
+  static memory_range whole_stack_of(const sched::g& each) noexcept {
+    return {word_of_address(each.stack_low) + stack::guard_bytes(each.stack_class),
+            word_of_address(&each)};
+  }
+  static bool is_asleep_in_call(const os::thread_handle& thread) noexcept {
+    return os::activity_of(thread) == os::thread_activity::blocked && !os::waits_for_page(thread);
+  }
+
   bool read_stack(const sched::g& each, reader f, void* argument) const noexcept {
     if (may_be_one(each) != nullptr) return true;  // a suspect, or one that was cleared
-    memory_range frames{word_of_address(each.stack_low) + stack::guard_bytes(each.stack_class),
-                        word_of_address(&each)};
+    memory_range frames = whole_stack_of(each);
     const bool runs = each.on_cpu.load_acquire() == sched::on_cpu_here;  // as in waits_in_park()
     const own_part* own = std::ranges::find(own_, &each, &own_part::who);
     if (own != std::end(own_))
       frames.low = own->innermost;
     else if (!runs && is_left_on_own_stack(each))
       frames.low = word_of_address(each.saved_sp);
-    else if (runs && os::activity_of(each.m->thread.load_relaxed()) != os::thread_activity::blocked)
+    else if (runs && !is_asleep_in_call(each.m->thread.load_relaxed()))
       return false;
     read(frames, f, argument);
     return true;

@@ -93,13 +93,22 @@ inline bool waits_for_place(detail::wait_reason why) noexcept {
   }
 }
 
+// Nobody is about to make it ready [park-5]. Not instrumented: a plain thread may end the wait.
+[[maybe_unused]] GORT_UNSANITIZED inline bool waits_in_line(const detail::awaited* first) noexcept {
+  for (const detail::awaited* at = first; at != nullptr; at = at->next)
+    if (at->place != nullptr && !__atomic_load_n(&at->place->queued, __ATOMIC_RELAXED))
+      return false;
+  return true;
+}
+
 /// Null, or what it waits for.
 inline const detail::awaited* may_be_one(const sched::g& each) noexcept {
   const detail::wait_reason why = each.reason.load_relaxed();
   if (sched::is_system(each) || !waits_in_park(each) || !is_left_on_own_stack(each) ||
       !(waits_for_channels(why) || waits_for_place(why)))
     return nullptr;
-  return each.awaits.load_relaxed();
+  const detail::awaited* what = each.awaits.load_relaxed();
+  return waits_in_line(what) ? what : nullptr;
 }
 
 // On nil channels only, so nobody can end it: whoever knows of its frames.

@@ -37,14 +37,17 @@
 //            and if plain threads store such a pointer, that marks it ([mark-4], marking.hpp). An
 //            object that nobody reaches, and whose destructor is to run, is elsewhere: that may do
 //            anything.
+//   [leak-5] Who has been stopped by a signal between taking a waiter off its line and ready(), or
+//            between a handle and the channel's lock, knows of nothing else by then. The first has
+//            left a mark [park-5]; the second is looked through for channels' addresses.
 //
 // What this does not see is said in docs/leaks.md: it errs on the side of silence.
 //
 // Rejected: the counts alone (goroutines that were given a reference would be called leaked); a
-// search for the channel's address instead of handles (frames are full of dead copies, so hardly
-// any leak would be found); a list of handles in each channel (each copy would pay); to believe
-// that only gc::ptrs lead to managed objects (raw pointers are good while one does, and may be what
-// a thread or an object in malloc's memory has).
+// search for the channel's address instead of handles, of all (frames are full of dead copies, so
+// hardly any leak would be found); a list of handles in each channel (each copy would pay); to
+// believe that only gc::ptrs lead to managed objects (raw pointers are good while one does, and may
+// be what a thread or an object in malloc's memory has).
 #include "report/leaks.hpp"
 
 #include <algorithm>
@@ -246,7 +249,7 @@ class leak_search {
   bool clear_the_woken() noexcept {
     const std::size_t before = cleared_.size();
     for (std::size_t i = 0; i < suspects_.size(); ++i) {
-      if (!waits_in_park(*suspects_[i].who)) clear(i);
+      if (may_be_one(*suspects_[i].who) == nullptr) clear(i);
     }
     if (objects_.is_in_use()) {
       marking_->settle();
@@ -282,13 +285,16 @@ class leak_search {
       clear(static_cast<std::size_t>(whose - suspects_.begin()));
   }
 
-  // The channels themselves know where who waits on them stands.
-  bool is_in_line(std::uintptr_t where) const noexcept {
-    const waited_channel* behind = std::ranges::upper_bound(
-        channels_, where, {}, [](const waited_channel& c) { return word_of_address(c.core); });
+  waited_channel* channel_around(std::uintptr_t address) noexcept {
+    waited_channel* behind = std::ranges::upper_bound(
+        channels_, address, {}, [](const waited_channel& c) { return word_of_address(c.core); });
     return behind != channels_.begin() &&
-           where - word_of_address(std::prev(behind)->core) < sizeof(chan_core);
+                   address - word_of_address(std::prev(behind)->core) < sizeof(chan_core)
+               ? std::prev(behind)
+               : nullptr;
   }
+  // The channels themselves know where who waits on them stands.
+  bool is_in_line(std::uintptr_t where) noexcept { return channel_around(where) != nullptr; }
 
   // Closures that have been moved from leave references there.
   bool is_in_spare_record(std::uintptr_t where) const noexcept {
@@ -359,6 +365,7 @@ class leak_search {
     };
     if (!memory_.open() || !exclude_our_own() || !memory_.read_stacks(look_at_all, this))
       return false;
+    clear_those_on_the_way();
     clear_the_held();
     if (any_left()) {  // nearly always it was another goroutine that knows of somebody
       list_spare_records();
@@ -376,6 +383,18 @@ class leak_search {
       clear_the_held();
     } while (clear_the_woken());
     return true;
+  }
+
+  // Who has been interrupted between a look at a handle and the channel's lock knows of neither
+  // the handle nor its frame any more. Dead copies of the channel's address count with those few.
+  void clear_those_on_the_way() noexcept {
+    memory_.read_interrupted(
+        [](void* raw, std::uintptr_t, const std::uintptr_t* words, std::size_t count) {
+          auto& me = *static_cast<leak_search*>(raw);
+          for (std::size_t i = 0; i < count; ++i)
+            if (waited_channel* which = me.channel_around(words[i])) me.clear(*which);
+        },
+        this);
   }
 
   // And managed objects, which are looked at one by one.

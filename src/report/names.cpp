@@ -8,11 +8,66 @@ namespace gort::report {
 
 namespace {
 
+constexpr std::string_view operator_word = "operator";
 constexpr std::string_view call_operator = "operator()";
 constexpr std::string_view qualifier = " const";
 
 bool opens(char c) noexcept { return c == '(' || c == '<' || c == '{' || c == '['; }
 bool closes(char c) noexcept { return c == ')' || c == '>' || c == '}' || c == ']'; }
+bool is_of_word(char c) noexcept {
+  return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_';
+}
+
+// Behind the word, and what of the operator's sign looks like a bracket or the end of an argument.
+// Of "operator< <int>" the space too. `at`: it does not stand there.
+std::size_t behind_operator(std::string_view text, std::size_t at) noexcept {
+  static constexpr std::string_view signs[] = {"<=>", "<<=", ">>=", "->*", "<< ", "< ", "<<",
+                                               ">>",  "<=",  ">=",  "->",  "<",   ">",  ","};
+  if (!text.substr(at).starts_with(operator_word)) return at;
+  const std::string_view behind = text.substr(at + operator_word.size());
+  if (at != 0 && is_of_word(text[at - 1])) return at;
+  if (!behind.empty() && is_of_word(behind[0])) return at;
+  const auto* sign =
+      std::ranges::find_if(signs, [&](std::string_view each) { return behind.starts_with(each); });
+  return at + operator_word.size() + (sign == std::end(signs) ? 0 : sign->size());
+}
+
+bool in_operator(std::string_view text, std::size_t at) noexcept {
+  constexpr std::size_t sign_bytes_max = 3;
+  for (std::size_t i = 0; i < sign_bytes_max && operator_word.size() + i <= at; ++i) {
+    if (behind_operator(text, at - operator_word.size() - i) > at) return true;
+  }
+  return false;
+}
+
+bool ends_with_operator(std::string_view text) noexcept {
+  const std::size_t at = text.rfind(operator_word);
+  return at != text.npos &&
+         text.find_first_not_of("<>=-+*/%^&|~!,()[]", at + operator_word.size()) == text.npos;
+}
+
+// 1: opens; -1: closes; 0: neither.
+int bracket(std::string_view text, std::size_t at) noexcept {
+  const int kind = opens(text[at]) ? 1 : closes(text[at]) ? -1 : 0;
+  return kind != 0 && in_operator(text, at) ? 0 : kind;
+}
+
+// Of the name that ends at `end`: behind a space, the comma or the bracket that it stands in. What
+// follows the word operator belongs to it, such as a type.
+std::size_t begin_of_name(std::string_view text, std::size_t end) noexcept {
+  std::size_t behind_space = 0;
+  int depth = 0;
+  for (std::size_t i = end; i-- > 0;) {
+    const int kind = bracket(text, i);
+    const bool stops = kind > 0 || (text[i] == ',' && !in_operator(text, i));
+    if (depth == 0 && stops) return behind_space != 0 ? behind_space : i + 1;
+    depth -= kind;
+    if (depth != 0) continue;
+    if (behind_operator(text, i) != i) behind_space = 0;
+    if (text[i] == ' ' && behind_space == 0) behind_space = i + 1;
+  }
+  return behind_space;
+}
 
 // Behind the parenthesis that closes the one at `at`; npos: there is none.
 std::size_t behind_parentheses(std::string_view text, std::size_t at) noexcept {
@@ -40,22 +95,15 @@ void strip_parameters(char* name) noexcept {
     if (name[at] == ')') ++depth;
     if (name[at] == '(' && --depth == 0) break;
   }
-  if (depth == 0 && at != 0 && !std::string_view(name, at).ends_with("operator")) name[at] = 0;
+  if (depth == 0 && at != 0 && !std::string_view(name, at).ends_with(operator_word)) name[at] = 0;
 }
 
-// A space outside all brackets ends the return type ("void f<int>"); operators keep theirs.
+// A space outside all brackets ends the return type ("void f<int>").
 void strip_return_type(char* name) noexcept {
-  if (std::strstr(name, "operator ") != nullptr) return;
-  int brackets = 0;
-  const std::size_t end = std::strlen(name);
-  for (std::size_t i = end; i-- > 0;) {
-    if (closes(name[i])) ++brackets;
-    if (opens(name[i])) --brackets;
-    if (name[i] == ' ' && brackets == 0) {
-      std::memmove(name, name + i + 1, end - i);
-      return;
-    }
-  }
+  const std::string_view text(name);
+  const std::size_t begin = begin_of_name(text, text.size());
+  if (begin != 0 && text[begin - 1] == ' ')
+    std::memmove(name, name + begin, text.size() - begin + 1);
 }
 
 // How much of `text` from `at` on is left out, and what stands there instead.
@@ -84,10 +132,9 @@ replacement shorter_at(std::string_view text, std::size_t at, std::string_view s
     return {end - at, {}};
   }
   // A function's parameters within the name of something that is local to it.
-  if (rest[0] == '(' && !so_far.empty() && !so_far.ends_with("operator")) {
+  if (rest[0] == '(' && !so_far.empty() && !so_far.ends_with(operator_word)) {
     const char before = so_far.back();
-    const bool follows_name = std::isalnum(static_cast<unsigned char>(before)) != 0 ||
-                              before == '_' || before == '>' || so_far.ends_with(call_operator);
+    const bool follows_name = is_of_word(before) || before == '>' || ends_with_operator(so_far);
     const std::size_t behind = follows_name ? behind_parentheses(text, at) : text.npos;
     if (behind == text.npos) return {};
     const std::size_t end = behind_qualifier(text, behind);
@@ -113,6 +160,17 @@ bool stands_in(std::string_view file, std::string_view folder) noexcept {
     if (at == 0 || file[at - 1] == '/') return true;
   }
   return false;
+}
+
+// Debian has what depends on the machine in "/usr/include/TRIPLE/c++/12/".
+bool in_standard_library(std::string_view file) noexcept {
+  if (stands_in(file, "include/c++/")) return true;
+  constexpr std::string_view folder = "/c++/";
+  const std::string_view triple = file.substr(0, file.find(folder));
+  if (!triple.substr(0, triple.rfind('/')).ends_with("/include")) return false;
+  const std::string_view rest = file.substr(triple.size());
+  return rest.size() > folder.size() &&
+         std::isdigit(static_cast<unsigned char>(rest[folder.size()])) != 0;
 }
 
 // A function with code of its own, which is neither ours nor the library's: what stands in its file
@@ -168,10 +226,9 @@ bool take_lambda_argument(char* name) noexcept {
   std::string_view only;
   int arguments_of = 0;  // how many templates
   for (std::size_t at = 0; at < text.size(); ++at) {
-    if (text[at] == '<') ++arguments_of;
-    if (text[at] == '>') --arguments_of;
+    if (text[at] == '<' || text[at] == '>') arguments_of += bracket(text, at);
     if (arguments_of <= 0 || !text.substr(at).starts_with(mark)) continue;
-    // To its end, with those that are local to it.
+    // With those that are local to it.
     std::size_t end = text.find('}', at);
     if (end == text.npos) return false;
     ++end;
@@ -180,14 +237,7 @@ bool take_lambda_argument(char* name) noexcept {
       if (end == text.npos) return false;
       ++end;
     }
-    // And back to the beginning of its name.
-    std::size_t begin = at;
-    for (int depth = 0; begin > 0; --begin) {
-      const char c = text[begin - 1];
-      if (depth == 0 && (opens(c) || c == ' ' || c == ',')) break;
-      if (closes(c)) ++depth;
-      if (opens(c)) --depth;
-    }
+    const std::size_t begin = begin_of_name(text, at);
     const std::string_view found = text.substr(begin, end - begin);
     if (!only.empty() && only != found) return false;
     only = found;
@@ -233,7 +283,7 @@ bool is_internal(const symbol& s) noexcept {
   const std::string_view file(s.file);
   if (file.find("libstdc++.so") != file.npos) return true;
   if (is_users_function(s)) return false;
-  if (stands_in(file, "include/c++/")) return true;
+  if (in_standard_library(file)) return true;
   // What is left of ours is the public interface: shown by its full name.
   return stands_in(file, "include/gort/") && !function.starts_with("gort::");
 }

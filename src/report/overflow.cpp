@@ -46,7 +46,7 @@ struct job {
 // One of the innermost frames belongs to whatever provides malloc.
 bool inside_malloc(const sched::goroutine_view& view) noexcept {
   const auto object_of = [](const void* address) {
-    os::loaded_function found;
+    os::loaded_object found;
     os::find_loaded(reinterpret_cast<std::uintptr_t>(address), found);
     return found.object;
   };

@@ -22,11 +22,13 @@ class reserved_table {
     if (data_ != nullptr) os::unreserve(data_, room_ * sizeof(T));
   }
 
-  /// Once. False: there is no memory.
+  /// Once. False: there is no memory, and no room.
   bool make_room(std::size_t count) noexcept {
-    room_ = std::max<std::size_t>(count, 1);
-    data_ = static_cast<T*>(os::reserve(room_ * sizeof(T)));
-    return data_ != nullptr;
+    count = std::max<std::size_t>(count, 1);
+    data_ = static_cast<T*>(os::reserve(count * sizeof(T)));
+    if (data_ == nullptr) return false;
+    room_ = count;
+    return true;
   }
   /// False: there is no room.
   bool add(const T& one) noexcept {

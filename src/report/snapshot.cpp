@@ -146,8 +146,9 @@ struct shown {
 class taking_parked final : public sched::parked_visitor {
  public:
   explicit taking_parked(taking& by) noexcept : by_(by) {
-    // As many again may begin meanwhile; further ones were not there at the beginning.
-    missed_.make_room(stack::slot_count() * 2);
+    // As many again may begin meanwhile; further ones were not there at the beginning. Without
+    // memory for them all that are missed count as lost.
+    (void)missed_.make_room(stack::slot_count() * 2);
   }
   void parked(const sched::goroutine_view& view) noexcept override { by_.take_other(view, true); }
   void missed(sched::g& who) noexcept override {

@@ -26,11 +26,16 @@ constexpr std::size_t name_bytes_max = 1024;
 
 bool linker_names = false;  // written by the one thread that reports [crash-1]
 
+// All others stand for themselves; the demangler takes them for types ("d": double).
+bool is_mangled(const char* name) noexcept { return std::string_view(name).starts_with("_Z"); }
+
 // Demangled into `out`, cut if too long.
 void readable_name(const char* name, char* out) noexcept {
   if (name == nullptr) name = "??";
   int status = 0;
-  char* demangled = linker_names ? nullptr : abi::__cxa_demangle(name, nullptr, nullptr, &status);
+  char* demangled = linker_names || !is_mangled(name)
+                        ? nullptr
+                        : abi::__cxa_demangle(name, nullptr, nullptr, &status);
   const char* text = status == 0 && demangled != nullptr ? demangled : name;
   std::strncpy(out, text, name_bytes_max - 1);
   out[name_bytes_max - 1] = 0;
@@ -52,11 +57,12 @@ struct request {
   const char* symbol_name = nullptr;
   const char* path = nullptr;  // of the shared object, if nothing else can tell
   char unversioned[128];
+  os::exported_function exported;  // used only where the files have no name
 
-  void name(const dwarf::symbol_found& found, std::uintptr_t pc) noexcept {
-    offset = pc + 1 - found.begin;
-    symbol_name = found.name;
-    const std::string_view whole(found.name), bare = whole.substr(0, whole.find('@'));
+  void name(const dwarf::symbol_found& symbol, std::uintptr_t pc) noexcept {
+    offset = pc + 1 - symbol.begin;
+    symbol_name = symbol.name;
+    const std::string_view whole(symbol.name), bare = whole.substr(0, whole.find('@'));
     if (bare.size() == whole.size() || bare.size() >= sizeof(unversioned)) return;
     unversioned[bare.copy(unversioned, bare.size())] = 0;  // "fopen@@GLIBC_2.2.5"
     symbol_name = unversioned;
@@ -100,11 +106,11 @@ struct request {
 
 // The exported functions of shared objects; their path stands in for the file.
 void look_up_exported(request& r, std::uintptr_t pc) noexcept {
-  os::loaded_function found;
-  os::find_loaded(pc, found);
-  if (found.name != nullptr) r.offset = pc + 1 - found.begin;
-  r.symbol_name = found.name;
-  r.path = found.file;
+  os::find_exported(pc, r.exported);
+  r.path = r.exported.in.file;
+  if (r.exported.name[0] == 0) return;
+  r.offset = pc + 1 - r.exported.begin;
+  r.symbol_name = r.exported.name;
 }
 
 dwarf::known look_up_lines(request& r, std::uintptr_t pc) noexcept {
@@ -236,7 +242,8 @@ bool name_variable(std::uintptr_t address, char* to, std::size_t room) noexcept 
   const char* name = look_up_symbol(address).name;
   if (name == nullptr) return false;
   int status = 0;
-  char* demangled = abi::__cxa_demangle(name, nullptr, nullptr, &status);
+  char* demangled =
+      is_mangled(name) ? abi::__cxa_demangle(name, nullptr, nullptr, &status) : nullptr;
   const std::string_view text(demangled != nullptr ? demangled : name);
   to[text.copy(to, room - 1)] = 0;
   std::free(demangled);

@@ -59,7 +59,10 @@ void print_exception(text_sink& out) noexcept {
   try {
     throw;
   } catch (const std::exception& e) {
-    print_indented(out, e.what());
+    if (const char* text = e.what(); text != nullptr)
+      print_indented(out, text);
+    else
+      print_type(out);
   } catch (const std::string& s) {
     print_indented(out, s);
   } catch (const char* s) {  // nullptr is one

@@ -47,7 +47,7 @@ void cond::broadcast() noexcept {
   {
     detail::spin_guard guard(lock_);
     for (bool any = true; any;) {
-      if (detail::waiter* w = pop_parked_locked(any); w != nullptr) woken.push_back(w);
+      if (detail::waiter* w = pop_parked_locked(any); w != nullptr) woken.push_woken(w);
     }
   }
   while (detail::waiter* w = woken.pop_front()) detail::ready_tail(w->owner);

@@ -91,7 +91,7 @@ bool mutex::lock_slow(std::uint32_t seen, std::int64_t deadline_ns) noexcept {
       arrive_locked(self);
     }
     if (!timed) {
-      const detail::awaited this_one{this, nullptr};
+      const detail::awaited this_one{this, nullptr, &self};
       detail::park(detail::wait_reason::sync_mutex_lock, &this_one);
     } else if (!timed->wait_until(deadline_ns, detail::wait_reason::sync_mutex_lock)) {
       // The marks stay, were it for nobody: the next unlock() sees to it.

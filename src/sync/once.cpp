@@ -27,7 +27,7 @@ void once::finish() noexcept {
   // Release pairs with the acquires in call() and begin(). Relaxed: who waits learns by ready().
   while (!state_.cas_release(seen, done)) {
     detail::spin_guard guard(lock_);
-    while (detail::waiter* w = waiting_.pop_front()) woken.push_back(w);
+    while (detail::waiter* w = waiting_.pop_front()) woken.push_woken(w);
     state_.store_relaxed(running);  // joining is under the lock [once-2]
     seen = running;
   }

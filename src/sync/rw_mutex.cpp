@@ -40,7 +40,7 @@ void rw_mutex::lock_shared_slow() noexcept {
     arrive_locked(self);
     ++queued_readers_;
   }
-  const detail::awaited this_one{this, nullptr};
+  const detail::awaited this_one{this, nullptr, &self};
   detail::park(detail::wait_reason::sync_rw_mutex_rlock, &this_one);
   if (wait.ended_by != nullptr) [[unlikely]]
     sched::note_lock_wait(wait);
@@ -107,7 +107,7 @@ void rw_mutex::lock_slow() noexcept {
     waiting_writers_.push_back(&self);
     arrive_locked(self);
   }
-  const detail::awaited this_one{this, nullptr};
+  const detail::awaited this_one{this, nullptr, &self};
   detail::park(detail::wait_reason::sync_rw_mutex_lock, &this_one);
   if (wait.ended_by != nullptr) [[unlikely]]
     sched::note_lock_wait(wait);
@@ -133,14 +133,14 @@ void rw_mutex::unlock_slow() {
       // They are in, but none knows it yet: nobody can have destroyed this [rw-4].
       may_enter_ = readers - queued_readers_;
       queued_readers_ = 0;
-      woken = waiting_readers_;
-      waiting_readers_ = {};
-      for (detail::waiter* each = woken.head; each != nullptr; each = each->next)
-        depart_locked(*each);
+      while (detail::waiter* w = waiting_readers_.pop_front()) {
+        depart_locked(*w);
+        woken.push_woken(w);
+      }
       if ((seen & writer_waits) != 0) leaving_ = readers;
     } else if (detail::waiter* next = waiting_writers_.head) {
       let_writer_in_locked();
-      woken.push_back(next);
+      woken.push_woken(next);
     }
   }
   const void* by = nullptr;

@@ -24,7 +24,7 @@ void semaphore::grant_locked(detail::waiter_list& woken) noexcept {
     if (first->ticket != nullptr && !first->ticket->claim(0)) continue;  // cancelled meanwhile
     held_ += n;
     first->success = true;
-    woken.push_back(first);
+    woken.push_woken(first);
   }
 }
 
@@ -55,7 +55,7 @@ void semaphore::acquire(std::int64_t n) {
     self.owner = detail::current_g();
     waiting_.push_back(&self);
   }
-  const detail::awaited this_one{this, nullptr};
+  const detail::awaited this_one{this, nullptr, &self};
   detail::park(detail::wait_reason::semacquire, &this_one);
 }
 

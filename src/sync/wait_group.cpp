@@ -16,7 +16,7 @@ void wait_group::wait_slow() noexcept {
     self.owner = detail::current_g();
     waiting_.push_back(&self);
   }
-  const detail::awaited this_one{this, nullptr};
+  const detail::awaited this_one{this, nullptr, &self};
   detail::park(detail::wait_reason::sync_wait_group_wait, &this_one);
 }
 
@@ -26,7 +26,7 @@ void wait_group::wake_all() noexcept {
     detail::spin_guard guard(lock_);
     // A waiter that is counted has the lock or has had it: all counted ones are in the list.
     while (detail::waiter* w = waiting_.pop_front()) {
-      woken.push_back(w);
+      woken.push_woken(w);
       state_.fetch_sub_acq_rel(1);
     }
   }

@@ -1,4 +1,5 @@
 // A dump of a program whose file, or that of its debug information, is no longer where it was.
+#include <fcntl.h>
 #include <unistd.h>
 #include <cstdio>
 #include <cstdlib>
@@ -45,6 +46,8 @@ TEST(program, DISABLED_shows_itself) {
     const test::arrivals since;
     go([c] { waits_for(c); });
     since.wait_for(1, test::wait_reason::chan_receive);
+    if (std::getenv("GORT_TEST_HAS_NO_DESCRIPTORS") != nullptr)
+      while (open("/dev/null", O_RDONLY | O_CLOEXEC) >= 0) {}
     std::vector<char> text(1 << 16);
     text.resize(runtime::stack(text, true));
     std::printf("%.*s\n", static_cast<int>(text.size()), text.data());
@@ -107,6 +110,12 @@ TEST_F(dump_files, a_new_ones_debug_information_is_not_the_old_ones) {
   EXPECT_EQ(of.status, 0) << of.head();
   EXPECT_TRUE(of.has(" [chan receive]:\n")) << of.head();
   EXPECT_FALSE(of.has("dump_files_test.cpp:")) << of.head();
+}
+
+TEST_F(dump_files, without_a_free_descriptor_there_are_addresses) {
+  const test::ended of = in(folder_, "ulimit -n 64 && GORT_TEST_HAS_NO_DESCRIPTORS=1");
+  EXPECT_EQ(of.status, 0) << of.head();
+  EXPECT_TRUE(of.has("(...)\n\t?\?:0 pc=0x")) << of.head();
 }
 
 TEST_F(dump_files, without_proc) {

@@ -33,6 +33,9 @@
 namespace gort {
 namespace {
 
+using gort::test::on_a_goroutine;
+using gort::test::runner;
+
 using namespace std::chrono_literals;
 using test::counted;
 
@@ -182,18 +185,6 @@ struct sleepers {
     };
   }
 };
-
-// Runs f where somebody sleeps; returns what waits for its end.
-using runner = std::function<std::function<void()>(std::function<void()> f)>;
-
-std::function<void()> on_a_goroutine(std::function<void()> f) {
-  auto done = make_chan<char>();
-  go([f = std::move(f), done]() mutable {
-    f();
-    done.close();
-  });
-  return [done]() mutable { (void)done.recv(); };
-}
 
 std::function<void()> on_a_locked_goroutine(std::function<void()> f) {
   return on_a_goroutine([f = std::move(f)] {

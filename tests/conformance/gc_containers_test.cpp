@@ -3,6 +3,7 @@
 #include <gort/gc.hpp>
 
 #include <array>
+#include <deque>
 #include <fstream>
 #include <string>
 #include <unordered_map>
@@ -46,6 +47,42 @@ TEST(gc_containers, a_vector_does_not_keep_what_it_has_dropped_in_its_spare_room
     EXPECT_TRUE(ends(8));
     EXPECT_GE(h->some.capacity(), 8U);
   });
+}
+
+// A container's end is a pointer, too: one past the last element, where the next one's memory may
+// begin. What that holds leads back to its owner, which then would live, and so on.
+template <template <class...> class Container>
+void expect_full_ones_keep_no_neighbor() {
+  test::with_procs(2, [] {
+    struct owner;
+    struct part {
+      gc::ptr<owner> up;
+    };
+    struct owner : counted {
+      owner() : counted(0) {}
+      Container<gc::ptr<part>, gc::allocator<gc::ptr<part>>> parts;
+    };
+    constexpr int n = 64, each = 64;
+    counted::reset();
+    gc::ptr<owner> kept;
+    test::on_a_stack_of_its_own([&] {
+      for (int i = 0; i < n; ++i) {
+        const auto made = gc::make<owner>();
+        made->parts.resize(each);  // just as much room
+        for (auto& to : made->parts) to = gc::make<part>(made);
+        if (i == 0) kept = made;
+      }
+    });
+    EXPECT_TRUE(ends(n - 1));
+  });
+}
+
+TEST(gc_containers, a_full_vector_does_not_keep_what_lies_behind_it) {
+  expect_full_ones_keep_no_neighbor<std::vector>();
+}
+
+TEST(gc_containers, a_full_deque_does_not_keep_what_lies_behind_it) {
+  expect_full_ones_keep_no_neighbor<std::deque>();
 }
 
 TEST(gc_containers, pointers_whose_scope_has_ended_keep_nothing_in_a_frame_that_goes_on) {

@@ -35,14 +35,6 @@ std::size_t memory_of_process(const std::string& what) {
   return 0;
 }
 
-struct gogc_off {
-  int before = debug::set_gc_percent(-1);
-  gogc_off() = default;
-  gogc_off(const gogc_off&) = delete;
-  gogc_off& operator=(const gogc_off&) = delete;
-  ~gogc_off() { debug::set_gc_percent(before); }
-};
-
 // Makes what nothing reaches afterwards. (GOGC is off, so that it stays till it is asked for.)
 void leave_garbage(std::size_t bytes) {
   test::on_a_stack_of_its_own([bytes] {
@@ -60,7 +52,7 @@ void leave_garbage(std::size_t bytes) {
 
 TEST(gc_give_back, free_os_memory_collects_and_gives_back_what_is_free) {
   test::with_procs(2, [] {
-    const gogc_off off;
+    const test::gogc_off off;
     auto kept = gc::make_array<char>(8 * mib);
     for (std::size_t i = 0; i < 8 * mib; ++i) kept[static_cast<std::ptrdiff_t>(i)] = 'k';
     leave_garbage(96 * mib);
@@ -82,7 +74,7 @@ TEST(gc_give_back, free_os_memory_collects_and_gives_back_what_is_free) {
 
 TEST(gc_give_back, happens_by_itself_for_a_hundredth_of_a_cpu) {
   test::with_procs(2, [] {
-    const gogc_off off;
+    const test::gogc_off off;
     leave_garbage(64 * mib);
     runtime::gc();
     const std::uint64_t given = managed::given_back_bytes();
@@ -111,7 +103,7 @@ TEST(gc_give_back, happens_by_itself_for_a_hundredth_of_a_cpu) {
 
 TEST(gc_give_back, a_limit_that_is_near_has_free_pages_given_back_after_each_cycle) {
   test::with_procs(2, [] {
-    const gogc_off off;
+    const test::gogc_off off;
     leave_garbage(96 * mib);
     runtime::gc();
     const managed::memory_use use = managed::read_memory_use();
@@ -126,7 +118,7 @@ TEST(gc_give_back, a_limit_that_is_near_has_free_pages_given_back_after_each_cyc
 
 TEST(program, DISABLED_says_what_is_given_back_lazily) {
   test::with_procs(2, [] {
-    const gogc_off off;
+    const test::gogc_off off;
     leave_garbage(64 * mib);
     debug::free_os_memory();
     const std::size_t lazy = memory_of_process("LazyFree");

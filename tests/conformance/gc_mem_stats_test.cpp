@@ -1,5 +1,6 @@
 // runtime::read_mem_stats, debug::read_gc_stats and the metrics of a program whose heap is managed:
 // they say the same, and what the program knows to have done.
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdint>
@@ -13,7 +14,9 @@
 #include <gort/gc.hpp>
 #include <gort/metrics.hpp>
 #include <gort/runtime.hpp>
+#include <gort/time.hpp>
 
+#include "gc/control.hpp"
 #include "report/metrics/cpu_classes.hpp"
 #include "support/gc_support.hpp"
 #include "support/metrics_support.hpp"
@@ -22,6 +25,7 @@
 namespace {
 
 using namespace gort;
+using namespace std::chrono_literals;
 using test::read_all;
 using test::whole;
 using test::with_procs;
@@ -63,9 +67,20 @@ TEST(gc_mem_stats, allocations_and_their_sizes) {
     EXPECT_GT(after.mspan_inuse, 0u);
     EXPECT_GT(after.gc_sys, 0u);
     EXPECT_EQ(after.sys, after.heap_sys + after.stack_sys + after.mspan_sys + after.mcache_sys +
-                             after.gc_sys + after.other_sys);
+                             after.buck_hash_sys + after.gc_sys + after.other_sys);
     EXPECT_TRUE(after.enable_gc);
     runtime::keep_alive(large);
+  });
+}
+
+TEST(gc_mem_stats, tables_of_profiles_count) {
+  with_procs(2, [] {
+    const runtime::mem_stats before = look();
+    const std::int64_t rate = runtime::set_mem_profile_rate(1);
+    const auto sampled = gc::make_array<char>(1 << 20);
+    runtime::set_mem_profile_rate(rate);
+    EXPECT_GT(look().buck_hash_sys, before.buck_hash_sys);
+    runtime::keep_alive(sampled);
   });
 }
 
@@ -178,6 +193,65 @@ TEST(gc_metrics, classes_add_up) {
   });
 }
 
+TEST(gc_metrics, giving_back_is_counted_where_it_belongs) {
+  with_procs(2, [] {
+    const auto seconds = [](const char* which) {
+      const std::string name = std::string("/cpu/classes/scavenge/") + which + ":cpu-seconds";
+      return read_all({name}).at(name).float64();
+    };
+    const auto leave_garbage = [] {
+      constexpr std::size_t bytes = 256 << 10, count = 256;  // a word in some stack may keep one
+      test::on_a_stack_of_its_own([] {
+        for (std::size_t i = 0; i < count; ++i) {
+          auto used = gc::make_array<unsigned char>(bytes);
+          std::fill(used, used + bytes, 1);
+        }
+      });
+      runtime::gc();
+    };
+    const int percent = debug::set_gc_percent(-1);
+    const double assist = seconds("assist"), background = seconds("background");
+    leave_garbage();
+    const std::uint64_t given = managed::given_back_bytes();
+    const std::int64_t before_ns = managed::giving_back_ns();
+    while (managed::given_back_bytes() < given + (16 << 20)) gort::sleep(1ms);
+    const auto took = static_cast<double>(managed::giving_back_ns() - before_ns) / 1e9;
+    EXPECT_GE(seconds("background") - background, took - 1e-6);
+    EXPECT_GT(took, 0);
+    EXPECT_EQ(seconds("assist"), assist);
+    leave_garbage();
+    const managed::memory_use use = managed::read_memory_use();
+    debug::set_memory_limit(static_cast<std::int64_t>(use.total() - use.heap_free / 2));
+    runtime::gc();
+    runtime::gc();  // the first one wakes its waiters before it gives back
+    EXPECT_GT(seconds("assist"), assist);
+    EXPECT_NEAR(seconds("total"), seconds("assist") + seconds("background"), 1e-3);
+    debug::set_memory_limit(INT64_MAX);
+    debug::set_gc_percent(percent);
+  });
+}
+
+TEST(gc_metrics, ends_of_objects) {
+  with_procs(2, [] {
+    const auto grown = [](const char* name, std::uint64_t since) { return whole(name) - since; };
+    constexpr const char *finalizers = "/gc/finalizers/executed:finalizers",
+                         *cleanups = "/gc/cleanups/executed:cleanups";
+    constexpr std::uint64_t finalized = 50, cleaned_up = 200;
+    const std::uint64_t of_finalizers = whole(finalizers), of_cleanups = whole(cleanups);
+    test::on_a_stack_of_its_own([] {
+      for (std::uint64_t i = 0; i < finalized; ++i)
+        runtime::set_finalizer(gc::make<block>(), [](auto&&) {});
+      for (std::uint64_t i = 0; i < cleaned_up; ++i) runtime::add_cleanup(gc::make<block>(), [] {});
+    });
+    while (grown(finalizers, of_finalizers) < finalized ||
+           grown(cleanups, of_cleanups) < cleaned_up)
+      test::collect_all();  // which has some cleanups of its own
+    EXPECT_EQ(grown(finalizers, of_finalizers), finalized);
+    EXPECT_GE(whole("/gc/finalizers/queued:finalizers"), whole(finalizers));
+    EXPECT_GE(whole("/gc/cleanups/queued:cleanups"), whole(cleanups));
+  });
+}
+
 // An assist is known when it is over; its time has counted as the program's until then.
 TEST(gc_metrics, the_program_s_time_never_decreases) {
   with_procs(2, [] {
@@ -188,7 +262,7 @@ TEST(gc_metrics, the_program_s_time_never_decreases) {
     EXPECT_GE(after.user_ns, before.user_ns);
     EXPECT_EQ(after.assist_ns, facts.assist_ns);
     EXPECT_EQ(after.total_ns(),
-              after.user_ns + after.idle_ns + after.scavenge_ns + after.collector_ns());
+              after.user_ns + after.idle_ns + after.scavenge_ns() + after.collector_ns());
   });
 }
 

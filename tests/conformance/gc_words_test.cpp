@@ -1,7 +1,11 @@
 // The marker reads each word of each object, however many there are at a time: objects of all sizes
 // that are full of pointers, more roots than it has room for, graphs that leap about in the heap.
+#include <sys/mman.h>
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <new>
 #include <random>
 #include <vector>
 
@@ -11,6 +15,7 @@
 #include <gort/gc.hpp>
 #include <gort/runtime.hpp>
 
+#include "base/sanitizer.hpp"
 #include "support/gc_support.hpp"
 #include "support/run.hpp"
 #include "support/seed.hpp"
@@ -69,6 +74,50 @@ TEST(gc_words, more_roots_than_there_is_room_for) {
     runtime::gc();
     EXPECT_EQ(counted::ended(), 0);
     for (const auto& each : roots) each->check();
+  });
+}
+
+constexpr std::size_t page_bytes = 4096;
+
+void* page(void* at, int flags) {
+  void* got =
+      mmap(at, page_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+  return got == MAP_FAILED ? nullptr : got;
+}
+// Null if somebody has it.
+void* page_at(std::uintptr_t address) {
+  return page(reinterpret_cast<void*>(address), MAP_FIXED_NOREPLACE);
+}
+void* page_anywhere() { return page(nullptr, 0); }
+
+// Objects that only a word at this address leads to live until that ends.
+void expect_root(void* address) {
+  counted::reset();
+  gc::ptr<counted>* word = nullptr;
+  test::on_a_stack_of_its_own([&] { word = ::new (address) gc::ptr(gc::make<counted>(1)); });
+  runtime::gc();
+  EXPECT_EQ(counted::ended(), 0) << address;
+  word->get()->check();
+  std::destroy_at(word);
+  EXPECT_TRUE(test::ends(1)) << address;
+}
+
+// What is scanned is a block of addresses that one compare tells from all others.
+TEST(gc_words, beside_the_block_that_is_scanned_they_are_roots) {
+  constexpr std::uintptr_t none = ~std::uintptr_t{0};
+  constexpr unsigned bits = detail::managed_state::block_bits;
+  const std::uintptr_t block = detail::managed.block;
+  // Sanitizers leave no room for one.
+  const bool is_there = !base::with_asan && !base::with_tsan;
+  ASSERT_EQ(block != none, is_there);
+  test::with_procs(2, [=] {
+    void* const before = is_there ? page_at((block << bits) - page_bytes) : page_anywhere();
+    void* const behind = is_there ? page_at((block + 1) << bits) : page_anywhere();
+    EXPECT_TRUE(before != nullptr || behind != nullptr);
+    if (before != nullptr) expect_root(static_cast<char*>(before) + page_bytes - sizeof(void*));
+    if (behind != nullptr) expect_root(behind);
+    for (void* const each : {before, behind})
+      if (each != nullptr) munmap(each, page_bytes);
   });
 }
 

@@ -8,6 +8,7 @@
 
 #include <csignal>
 #include <cstdlib>
+#include <functional>
 #include <regex>
 #include <string>
 
@@ -32,6 +33,14 @@ namespace shop {
 }
 [[gnu::noinline]] static int outer_waits(const gort::chan<int>& from) {
   return inner_waits(from, 4711) + 1;
+}
+
+// As handlers of HTTP are: inlined into what the library calls.
+constexpr int line_of_start = __LINE__ + 3;
+static std::function<void(const gort::chan<int>&)> handler() {
+  return [](const gort::chan<int>& from) {
+    gort::go({.name = "handled"}, [from] { outer_waits(from); });
+  };
 }
 
 // Where the debugger stops.
@@ -60,7 +69,8 @@ TEST(program, DISABLED_waits_for_gdb) {
       outer_waits(never);
     });
     go([&] { held.lock(); });
-    since.wait_for(2, test::wait_reason::chan_receive);
+    shop::handler()(never);
+    since.wait_for(3, test::wait_reason::chan_receive);
     since.wait_for(1, test::wait_reason::sync_mutex_lock);
     {
       const detail::inside_gort
@@ -80,8 +90,9 @@ std::string own_path() {
 
 std::string commands() {
   std::string all;
-  for (const char* each : {"info goroutines", "goroutine 1 bt", "goroutine all bt",
-                           "goroutine all print no_such_name"})
+  for (const char* each :
+       {"info goroutines", "goroutine 1 bt", "goroutine all bt", "goroutine all print no_such_name",
+        "goroutine all frame 2", "goroutine all up 2", "goroutine all bt 2"})
     all += " -ex 'echo \\n=== " + std::string(each) + "\\n' -ex '" + each + "'";
   return all;
 }
@@ -108,6 +119,27 @@ std::string block_with(const std::string& text, const std::string& piece) {
   return text.substr(begin, end == text.npos ? end : end - begin);
 }
 
+// Of the frame that a backtrace gives this number, the function and the arguments.
+std::string frame_of(const std::string& text, const std::string& number) {
+  std::smatch found;
+  const std::regex line("(^|\n)#" + number + " +(0x[0-9a-f]+ in )?(.*?)(\n| at )");
+  return std::regex_search(text, found, line) ? found[3].str() : "";
+}
+
+// Frames have the same numbers in every command.
+void check_numbers(const std::string& text) {
+  const std::string mark = "{name: rx}";
+  const std::string third = frame_of(block_with(part(text, "goroutine all bt"), mark), "2");
+  EXPECT_NE(third, "") << text;
+  for (const char* each : {"goroutine all frame 2", "goroutine all up 2"}) {
+    const std::string shown = block_with(part(text, each), mark);
+    EXPECT_EQ(frame_of(shown, "2"), third) << each << "\n" << shown;
+  }
+  const std::string two = block_with(part(text, "goroutine all bt 2"), mark);
+  EXPECT_NE(frame_of(two, "1"), "") << two;
+  EXPECT_EQ(frame_of(two, "2"), "") << two;
+}
+
 void check_what_is_shown(const std::string& text) {
   const std::string list = part(text, "info goroutines");
   EXPECT_NE(list.find("* 1 "), list.npos) << text;
@@ -118,6 +150,11 @@ void check_what_is_shown(const std::string& text) {
   EXPECT_NE(list.find("inner_waits at gdb_test.cpp:"), list.npos) << list;
   EXPECT_EQ(list.find("recv_slow"), list.npos) << list;
   EXPECT_NE(list.find("not started created by "), list.npos) << list;
+  const std::string by = "operator() at gdb_test.cpp:" + std::to_string(shop::line_of_start) + "\n";
+  const std::size_t handled = list.find("{name: handled}");
+  ASSERT_NE(handled, list.npos) << list;
+  const std::string line = list.substr(handled, list.find('\n', handled) + 1 - handled);
+  EXPECT_TRUE(line.ends_with(by)) << line;
   const std::string own = part(text, "goroutine 1 bt");
   EXPECT_NE(own.find("shop::stops_here ("), own.npos) << own;
   const std::string all = part(text, "goroutine all bt");
@@ -143,6 +180,7 @@ void check_what_is_shown(const std::string& text) {
   const std::string fails = part(text, "goroutine all print no_such_name");
   EXPECT_NE(fails.find("No symbol \"no_such_name\""), fails.npos) << text;
   EXPECT_NE(fails.find("{name: rx}"), fails.npos) << fails;
+  check_numbers(text);
   EXPECT_EQ(text.find("Python"), text.npos) << text;
 }
 

@@ -176,6 +176,47 @@ TEST(http_client_edges, what_a_body_throws_ends_the_exchange) {
   });
 }
 
+/// Its close() is seen by the other end first: what that answers is still read.
+class closed_late final : public test::forwarding_stream {
+ public:
+  using forwarding_stream::forwarding_stream;
+  std::size_t read(std::span<std::byte> into, std::error_code& error) override {
+    const std::size_t n = forwarding_stream::read(into, error);
+    if (n != 0) answered_.close();
+    return n;
+  }
+  void close() noexcept override {
+    std::error_code ignored;
+    close_write(ignored);
+    answered_.recv();
+    forwarding_stream::close();
+  }
+
+ private:
+  chan<unit> answered_ = make_chan<unit>();
+};
+
+TEST(http_client_edges, an_answer_to_half_a_body_is_no_success) {
+  with_procs(2, [] {
+    wait_group server;
+    client ask({.dial = [&](const context&, const std::string&, std::error_code&) {
+      auto pipe = test::make_pipe();
+      server.go([end = std::shared_ptr<stream>(std::move(pipe.server))] {
+        std::byte some[512];
+        std::error_code error;
+        while (end->read(some, error) != 0) continue;
+        end->write(std::as_bytes(std::span(refusal_text)), error);
+      });
+      return std::make_unique<closed_late>(std::shared_ptr<stream>(std::move(pipe.client)));
+    }});
+    EXPECT_EQ(failure(ask, {.method = "POST",
+                            .url = "http://h/",
+                            .body_reader = [](auto into) { return into.size() + 1; }}),
+              std::errc::invalid_argument);
+    server.wait();
+  });
+}
+
 TEST(http_client_edges, cancelling_ends_a_handshake) {
   with_procs(2, [] {
     std::vector<std::unique_ptr<stream>> silent;

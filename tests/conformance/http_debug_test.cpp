@@ -13,6 +13,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <gort/gc.hpp>
 #include <gort/go.hpp>
 #include <gort/http.hpp>
 #include <gort/http/debug.hpp>
@@ -25,6 +26,7 @@
 #include "http/debug/guard.hpp"
 #include "support/debug_service.hpp"
 #include "support/go_tool.hpp"
+#include "support/metrics_support.hpp"
 #include "support/pprof_world.hpp"
 #include "support/profile_reader.hpp"
 #include "support/run.hpp"
@@ -97,6 +99,39 @@ TEST(http_debug, a_profile_in_each_form) {
   });
 }
 
+TEST(http_debug, every_profile_in_every_form) {
+  gort::run([] {
+    const shop::crowd crowd(3, 7);
+    service s;
+    for (const gort::pprof::profile* each : gort::pprof::profiles()) {
+      const std::string path = "/debug/pprof/" + each->name();
+      const auto binary = s.ask(path);
+      EXPECT_EQ(binary.status, 200) << path;
+      EXPECT_FALSE(profile_reader::read(gunzip(binary.body)).types.empty()) << path;
+      for (const char* form : {"?debug=1", "?debug=2"}) {
+        const auto text = s.ask(path + form);
+        EXPECT_EQ(text.status, 200) << path << form;
+        EXPECT_EQ(text.type, "text/plain; charset=utf-8") << path << form;
+        EXPECT_NE(text.body, "") << path << form;
+      }
+    }
+  });
+}
+
+TEST(http_debug, the_heap_after_a_collection) {
+  gort::run([] {
+    service s;
+    const auto forced = [] { return gort::test::whole("/gc/cycles/forced:gc-cycles"); };
+    EXPECT_EQ(s.ask("/debug/pprof/heap?gc=1").status, 200);
+    EXPECT_EQ(forced(), 0u) << "there is nothing to collect";
+    (void)gort::gc::make<int>(1);
+    EXPECT_EQ(s.ask("/debug/pprof/heap").status, 200);
+    EXPECT_EQ(forced(), 0u);
+    EXPECT_EQ(s.ask("/debug/pprof/heap?gc=1").status, 200);
+    EXPECT_GT(forced(), 0u);
+  });
+}
+
 TEST(http_debug, a_dump_can_be_narrowed_down) {
   gort::run([] {
     service s;
@@ -113,14 +148,21 @@ TEST(http_debug, a_dump_can_be_narrowed_down) {
         EXPECT_EQ(goroutines(labeled), 5) << labeled;
         EXPECT_THAT(labeled, HasSubstr("shop::wait_at_the_till("));
         EXPECT_EQ(goroutines(s.ask(path + "label=shop&state=chan%20receive").body), 5);
-        EXPECT_EQ(s.ask(path + "label=shop=south").body, "");
-        EXPECT_EQ(s.ask(path + "state=nothing").body, "");
+        for (const char* nobody : {"label=shop=south", "state=chan%20recieve"}) {
+          const std::string text = s.ask(path + nobody).body;
+          EXPECT_THAT(text, StartsWith("no goroutine matches; their states: "));
+          EXPECT_THAT(text, testing::ContainsRegex("[ ,]chan receive \\([0-9]+\\)"));
+          EXPECT_THAT(text, testing::ContainsRegex("[ ,]running \\([0-9]+\\)"));
+        }
         const std::string two = s.ask(path + "label=shop=north&state=chan%20receive&limit=2").body;
         EXPECT_EQ(goroutines(two), 2) << two;
         EXPECT_THAT(two, HasSubstr("\n\n3 more goroutines; only so many were asked for\n"));
         EXPECT_EQ(s.ask(path + "limit=0").status, 400);
       }
-      EXPECT_EQ(s.ask("/debug/pprof/goroutine?debug=1&limit=2").status, 400);
+      for (const char* query : {"debug=1&limit=2", "limit=2"})
+        EXPECT_EQ(s.ask("/debug/pprof/goroutine?" + std::string(query)).body,
+                  "\"limit\" needs debug=2, without seconds\n");
+      EXPECT_EQ(s.ask("/debug/pprof/goroutine?debug=1&state=running").status, 400);
       EXPECT_EQ(s.ask("/debug/pprof/goroutineleak?debug=1").status, 200);
     });
   });
@@ -193,6 +235,10 @@ TEST(http_debug, command_line_and_symbols) {
     service without({.cmdline = false});
     EXPECT_EQ(without.ask("/debug/pprof/cmdline").status, 404);
     EXPECT_EQ(without.ask("/debug/vars").status, 404) << "it has the command line, too";
+    const std::string page = without.ask("/debug/pprof/").body;
+    EXPECT_THAT(page, HasSubstr("href=\"symbol\""));
+    EXPECT_THAT(page, Not(HasSubstr("cmdline")));
+    EXPECT_THAT(page, Not(HasSubstr("vars")));
   });
 }
 
@@ -232,8 +278,8 @@ TEST(http_debug, a_request_that_is_not_local_is_refused) {
          {"evil.example", "evil.example:8080", "localhost.evil.example", "127.0.0.1.evil.example",
           "10.0.0.1", "[2001:db8::1]:80", "xlocalhost", "localhost..", "."})
       EXPECT_EQ(status({{"Host", host}}), 403) << host;
-    for (const char* mark :
-         {"Forwarded", "X-Forwarded-For", "x-forwarded-host", "X-Real-IP", "Via"})
+    for (const char* mark : {"Forwarded", "X-Forwarded-For", "x-forwarded-host",
+                             "X-Forwarded-Server", "X-Real-IP", "Via"})
       EXPECT_EQ(status({{mark, "127.0.0.1"}}), 403) << mark;
     // A page of elsewhere, by the machine's own name.
     for (const char* origin : {"https://evil.example", "http://127.0.0.1.evil.example:80", "null"})
@@ -324,7 +370,8 @@ TEST(http_debug, who_goes_away_in_the_middle_of_a_dump_is_no_line_in_the_log) {
     std::string log;
     {
       service s({}, {.log = [&log](std::string_view line) { log += line; }});
-      raw_answer(s, "GET /debug/stacks HTTP/1.1\r\nHost: localhost\r\n\r\n");
+      EXPECT_THAT(raw_answer(s, "GET /debug/stacks HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+                  HasSubstr("\r\nTransfer-Encoding: chunked\r\n"));
     }
     EXPECT_EQ(log, "");
   });

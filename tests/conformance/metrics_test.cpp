@@ -63,13 +63,17 @@ TEST(metrics_names, every_one_of_go_is_there_with_its_kind) {
     ours.erase(name);
   }
   EXPECT_EQ(rows, 66);
-  int settings = 0;
-  for (const auto& [name, is] : ours) {
-    settings += name.starts_with("/godebug/non-default-behavior/") ? 1 : 0;
-    EXPECT_TRUE(name.starts_with("/godebug/non-default-behavior/") || name.starts_with("/gort/"))
-        << name;
+  std::ifstream settings(GORT_SOURCE_DIR "/tests/support/go_settings.txt");
+  ASSERT_TRUE(settings);
+  for (std::string line; std::getline(settings, line);) {
+    if (line.starts_with('#')) continue;
+    const std::string name = "/godebug/non-default-behavior/" + line + ":events";
+    ASSERT_TRUE(ours.contains(name)) << name;
+    EXPECT_EQ(ours[name].kind, value_kind::uint64) << name;
+    EXPECT_TRUE(ours[name].cumulative) << name;
+    ours.erase(name);
   }
-  EXPECT_GE(settings, 42);
+  for (const auto& [name, is] : ours) EXPECT_TRUE(name.starts_with("/gort/")) << name;
 }
 
 // --- goroutines
@@ -197,6 +201,20 @@ TEST(metrics, the_network_s) {
       EXPECT_GT(whole("/gort/poll/polls:polls"), 0u);
       while (whole("/gort/poll/waiting:goroutines") == 0) gort::sleep(1ms);  // the server, soon
     }
+    all.wait();
+  });
+}
+
+// Who starts them keeps its processor; so another one takes them from it.
+TEST(metrics, what_one_takes_from_another) {
+  with_procs(2, [] {
+    const std::uint64_t before = whole("/gort/sched/steals:steals");
+    gort::detail::atomic<std::uint32_t> ran;
+    gort::wait_group all;
+    for (int i = 0; i < 100; ++i) all.go([&] { ran.fetch_add_relaxed(1); });
+    while (ran.load_relaxed() == 0) {
+    }
+    EXPECT_GT(whole("/gort/sched/steals:steals"), before);
     all.wait();
   });
 }

@@ -5,8 +5,10 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
 #include <ctime>
 #include <string>
+#include <string_view>
 #include <thread>
 
 #include <gort/blocking.hpp>
@@ -278,6 +280,12 @@ TEST(cputime_profile, shows_who_started_those_that_used_it) {
   }
   EXPECT_GE(used, burned.load(std::memory_order_relaxed));
   EXPECT_GE(runs, 3);
+  // The text has the time, as the tools show it: who has used most comes first.
+  const std::string text = test::written("cputime", 1);
+  constexpr std::string_view title = "cputime profile: total ";
+  ASSERT_TRUE(text.starts_with(title)) << text;
+  EXPECT_GE(std::strtoll(text.c_str() + title.size(), nullptr, 10), used) << text;
+  EXPECT_GE(std::strtoll(text.c_str() + text.find('\n') + 1, nullptr, 10), used) << text;
 }
 
 // Off: nothing is counted, and what an earlier time has left behind is not taken for now.

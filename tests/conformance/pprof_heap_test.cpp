@@ -215,7 +215,8 @@ TEST(heap_profile, says_on_whose_behalf) {
     for (std::size_t i = 0; i < kept.size(); ++i) {
       all.go([&, i] {
         frees_at_once(1, 64 << 20);
-        pprof::with_labels(pprof::labels("endpoint", i % 3 == 0 ? "/buy" : "/pay"),
+        const char* endpoint = i % 3 == 0 ? "/buy" : "/pay";
+        pprof::with_labels(pprof::labels("endpoint", endpoint, "bytes", "the program's own"),
                            [&] { kept[i] = for_a_request(300); });
       });
     }

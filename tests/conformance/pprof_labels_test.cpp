@@ -1,6 +1,8 @@
 // Labels: set, nested, inherited, in contexts; in profiles, in dumps, and as Go's tool selects
 // them.
 #include <array>
+#include <chrono>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -13,8 +15,10 @@
 #include <gort/chan.hpp>
 #include <gort/context.hpp>
 #include <gort/go.hpp>
+#include <gort/mutex.hpp>
 #include <gort/pprof.hpp>
 #include <gort/runtime.hpp>
+#include <gort/time.hpp>
 #include <gort/wait_group.hpp>
 
 #include "support/go_tool.hpp"
@@ -30,8 +34,10 @@ using gort::test::gunzip;
 using gort::test::profile_reader;
 using gort::test::read_profile;
 using gort::test::written;
+using testing::Contains;
 using testing::HasSubstr;
 using testing::Not;
+using testing::Pair;
 
 std::string shown(const pprof::label_set& all) {
   std::string out;
@@ -108,6 +114,23 @@ TEST(pprof_labels, plain_threads_have_labels_and_hand_them_on) {
     }).join();
     all.wait();
   });
+}
+
+TEST(pprof_labels, the_main_goroutine_has_those_of_the_thread_that_runs_it) {
+  for (const bool locked : {false, true}) {
+    std::thread([&] {
+      if (locked) gort::runtime::lock_os_thread();
+      pprof::with_labels(pprof::labels("from", "thread"), [] {
+        gort::run([] {
+          EXPECT_EQ(mine(), "from=thread ");
+          pprof::set_goroutine_labels(pprof::labels("its", "own"));
+        });
+        EXPECT_EQ(mine(), "from=thread ");
+      });
+      gort::run([] { EXPECT_EQ(mine(), ""); });
+      if (locked) gort::runtime::unlock_os_thread();
+    }).join();
+  }
 }
 
 TEST(pprof_labels, contexts_carry_them) {
@@ -192,6 +215,39 @@ TEST(pprof_labels, a_name_is_a_label_too) {
     EXPECT_THAT(written("goroutine", 1), HasSubstr("# labels: {\"name\":\"rx\"}"));
     end.close();
     all.wait();
+  });
+}
+
+// What a profile says of its samples counts, whatever the program has a label of that name for.
+TEST(pprof_labels, of_a_name_that_a_profile_uses_itself_are_replaced_there) {
+  gort::test::with_procs(2, [] {
+    std::string packed;
+    auto end = gort::make_chan<int>();
+    gort::runtime::set_mutex_profile_fraction(1);
+    pprof::with_labels(pprof::labels("state", "mine", "unlocked_by", "me", "bytes", "7"), [&] {
+      auto m = std::make_shared<gort::mutex>();
+      m->lock();
+      gort::go([end, m] {
+        m->lock();
+        m->unlock();
+        end.recv();
+      });
+      while (packed.empty() || profile_reader::read(gunzip(packed)).samples.empty()) {
+        packed.clear();
+        pprof::start_wall_profile([&](std::string_view piece) { packed += piece; });
+        gort::sleep(std::chrono::milliseconds(50));
+        pprof::stop_wall_profile();
+      }
+      m->unlock();
+      end.send(1);
+    });
+    gort::runtime::set_mutex_profile_fraction(0);
+    for (const auto& each : profile_reader::read(gunzip(packed)).samples)
+      EXPECT_THAT(each.labels, Not(Contains(Pair("state", "mine"))));
+    const read_profile waits = profile_reader::read(gunzip(written("lockwait", 0)));
+    ASSERT_FALSE(waits.samples.empty());
+    for (const auto& each : waits.samples)
+      EXPECT_THAT(each.labels, Not(Contains(Pair("unlocked_by", "me"))));
   });
 }
 

@@ -1,10 +1,12 @@
 // The profile "goroutineleak": whom it must find, and how it shows them.
 #include <string>
+#include <thread>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <gort/chan.hpp>
+#include <gort/detail/atomic.hpp>
 #include <gort/go.hpp>
 #include <gort/pprof.hpp>
 #include <gort/runtime.hpp>
@@ -12,6 +14,7 @@
 
 #include "base/sanitizer.hpp"
 #include "support/leak_support.hpp"
+#include "support/parked.hpp"
 #include "support/profile_reader.hpp"
 #include "support/run.hpp"
 
@@ -94,6 +97,46 @@ TEST(goroutine_leak, may_have_many_who_wait_for_each_other) {
                               }
                             }),
                  20);
+  });
+}
+
+// The handler's frame is left on the thread's signal stack, with addresses of the goroutine's.
+TEST(goroutine_leak, may_have_been_looked_at_while_it_computed) {
+  gort::test::with_procs(2, [] {
+    for (int i = 0; i < 10; ++i) {
+      gort::detail::atomic<bool> computes, proceed;
+      expect_found(more_leaks(1,
+                              [&] {
+                                go([&computes, &proceed, c = make_chan<int>()] {
+                                  computes.store_relaxed(true);
+                                  while (!proceed.load_relaxed()) continue;
+                                  works(c);
+                                });
+                                while (!computes.load_relaxed()) gort::runtime::gosched();
+                                gort::test::waiting_goroutines();
+                                proceed.store_relaxed(true);
+                              }),
+                   1);
+    }
+  });
+}
+
+TEST(goroutine_leak, is_found_by_a_plain_thread_too) {
+  gort::test::with_procs(2, [] {
+    const std::int64_t before = leaks();
+    gort::test::until_more_wait(1, [] { go(works, make_chan<int>()); });
+    std::int64_t found = 0;
+    auto end = make_chan<int>();
+    const gort::test::arrivals since;
+    std::thread plain([&, end] {
+      // Who starts it may know an address from before.
+      since.wait_for(1, gort::test::wait_reason::chan_receive);
+      found = leaks() - before;
+      end.close();
+    });
+    end.recv();
+    plain.join();
+    expect_found(found, 1);
   });
 }
 

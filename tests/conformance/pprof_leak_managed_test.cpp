@@ -19,6 +19,7 @@
 #include "base/sanitizer.hpp"
 #include "support/gc_support.hpp"
 #include "support/leak_support.hpp"
+#include "support/metrics_support.hpp"
 #include "support/run.hpp"
 
 namespace {

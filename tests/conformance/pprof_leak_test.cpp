@@ -1,4 +1,7 @@
 // The profile "goroutineleak": whom it must not find, however they hold what they wait for.
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -8,11 +11,16 @@
 
 #include <gort/chan.hpp>
 #include <gort/context.hpp>
+#include <gort/detail/atomic.hpp>
 #include <gort/go.hpp>
+#include <gort/mutex.hpp>
+#include <gort/runtime.hpp>
 #include <gort/select.hpp>
 #include <gort/time.hpp>
 #include <gort/wait_group.hpp>
 
+#include "os/memory.hpp"
+#include "os/preempt.hpp"
 #include "support/leak_support.hpp"
 #include "support/parked.hpp"
 #include "support/run.hpp"
@@ -122,6 +130,63 @@ TEST(goroutine_leak, is_none_whose_channel_somebody_refers_to) {
       if (thread.joinable()) thread.join();
     }
   });
+}
+
+// Written there before that was forbidden.
+TEST(goroutine_leak, is_none_whose_mutex_is_known_to_a_page_that_can_only_be_read) {
+  gort::test::with_procs(2, [] {
+    void* const page = mmap(nullptr, gort::os::page_bytes, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    ASSERT_NE(page, MAP_FAILED);
+    auto* const known = static_cast<gort::detail::atomic<gort::mutex*>*>(page);
+    gort::wait_group all;
+    EXPECT_EQ(more_leaks(1,
+                         [&] {
+                           all.go([known] {
+                             gort::mutex mutex;
+                             mutex.lock();
+                             known->store_relaxed(&mutex);
+                             mutex.lock();  // which somebody else ends
+                             mutex.unlock();
+                           });
+                           while (known->load_relaxed() == nullptr) gort::runtime::gosched();
+                           ASSERT_EQ(mprotect(page, gort::os::page_bytes, PROT_READ), 0);
+                         }),
+              0);
+    known->load_relaxed()->unlock();
+    all.wait();
+    munmap(page, gort::os::page_bytes);
+  });
+}
+
+// The only reference is in a closure whose goroutine sleeps in a system call: a register that such
+// calls leave alone would do for it, and could not be read.
+TEST(goroutine_leak, is_none_whose_waker_sleeps_in_a_call) {
+  static int ends[2];
+  static gort::detail::atomic<gort::os::thread_handle> thread;
+  ASSERT_EQ(pipe(ends), 0);
+  gort::test::with_procs(2, [] {
+    const std::int64_t before = leaks();
+    auto looked = make_chan<std::int64_t>(1);
+    const gort::test::arrivals since;
+    go([looked, &since] {
+      gort::test::until_asleep(thread);
+      since.wait_for(1, gort::test::wait_reason::chan_receive);
+      looked.send(leaks());
+      EXPECT_EQ(write(ends[1], "x", 1), 1);
+    });
+    auto c = make_chan<int>();
+    go([&c] {
+      thread.store_release(gort::os::this_thread());  // pairs with the acquire in until_asleep()
+      char byte;
+      EXPECT_EQ(read(ends[0], &byte, 1), 1);
+      c.send(1);
+    });
+    c.recv();
+    EXPECT_EQ(looked.recv(), before);
+  });
+  close(ends[0]);
+  close(ends[1]);
 }
 
 TEST(goroutine_leak, is_none_whose_wait_ends_by_itself) {

@@ -104,6 +104,26 @@ TEST(perfetto, shows_goroutines_processors_tasks_and_regions) {
   EXPECT_TRUE(has_stack);
 }
 
+// Names are cut at so many bytes, which may be in the middle of a character.
+TEST(perfetto, names_that_are_no_utf_8) {
+  std::string file, broken = "caf\xe9", longer(1023, 'a');
+  longer += "\u00e9";
+  test::with_procs(2, [&] {
+    trace::start(into(file));
+    {
+      const trace::task outer(background(), broken);
+      trace::with_region(outer.context(), longer, [] { runtime::gosched(); });
+      trace::log(outer.context(), broken, broken);
+      go({.name = broken}, [] {});
+      gort::sleep(1ms);
+    }
+    trace::stop();
+  });
+  const test::perfetto_reader seen(converted(file));
+  EXPECT_EQ(seen.count_below("Tasks", "caf\uFFFD"), 1u);
+  EXPECT_EQ(seen.count_below("regions", longer.substr(0, 1023) + "\uFFFD"), 1u);
+}
+
 TEST(perfetto, one_goroutine_at_a_time_on_a_processor) {
   const test::perfetto_reader seen(converted(a_trace()));
   std::map<std::uint64_t, std::int64_t> free_from;
@@ -172,6 +192,15 @@ TEST(perfetto, the_command_converts_files) {
   const test::ended none = test::run_shell(command + " trace convert /nonexistent " + out);
   EXPECT_NE(none.status, 0);
   EXPECT_TRUE(none.has("cannot read /nonexistent")) << none.head();
+  // However the file is called the second time.
+  std::filesystem::create_symlink(in, in + ".link");
+  for (const std::string& same : {in, "/tmp/../" + in, in + ".link"}) {
+    const test::ended over = test::run_shell(command + " trace convert " + in + " " + same);
+    EXPECT_NE(over.status, 0) << same;
+    EXPECT_TRUE(over.has("is the trace itself")) << over.head();
+    EXPECT_EQ(std::filesystem::file_size(in), a_trace().size()) << same;
+  }
+  std::remove((in + ".link").c_str());
   std::remove(in.c_str());
   std::remove(out.c_str());
 }

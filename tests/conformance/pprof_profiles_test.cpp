@@ -1,5 +1,6 @@
 // The profiles of goroutines, of who started them, of threads, and of what a program counts itself:
 // with known numbers of each, as profile.proto, as text, and as Go's own tool reads them.
+#include <algorithm>
 #include <array>
 #include <future>
 #include <stdexcept>
@@ -148,13 +149,40 @@ TEST(pprof_profiles, a_sink_that_throws_ends_the_dump) {
   });
 }
 
+// However many there are, it is never in memory as a whole, and the world goes on.
+TEST(pprof_profiles, a_dump_is_written_in_pieces_while_others_run) {
+  gort::test::with_procs(1, [] {
+    const shop::crowd crowd(1000, 1000);
+    auto question = gort::make_chan<int>(), answer = gort::make_chan<int>();
+    gort::wait_group other;
+    other.go([&] {
+      while (question.recv()) answer.send(1);
+    });
+    std::size_t bytes = 0, longest = 0, pieces = 0;
+    const auto sink = [&](std::string_view piece) {
+      bytes += piece.size();
+      longest = std::max(longest, piece.size());
+      ++pieces;
+      question.send(1);
+      answer.recv();
+    };
+    gort::pprof::lookup("goroutine")->write_to(sink, 2);
+    EXPECT_GT(bytes, 2000 * std::string("goroutine [chan receive]:").size());
+    EXPECT_LT(longest, bytes / 10);
+    EXPECT_GT(pieces, 10u);
+    question.close();
+    other.wait();
+  });
+}
+
 TEST(pprof_profiles, creation_counts_by_who_started_them) {
   run([] {
     const shop::crowd crowd(30, 70);
     const read_profile profile = read("creation");
-    EXPECT_THAT(profile.types, ElementsAre("goroutine/count"));
+    EXPECT_THAT(profile.types, ElementsAre("goroutine/count", "started/count"));
     EXPECT_EQ(profile.total(), gort::runtime::num_goroutine()) << profile.all_stacks();
     EXPECT_EQ(profile.through("shop::crowd::crowd"), 100) << profile.all_stacks();
+    EXPECT_EQ(profile.total(1), 0) << "nobody has asked for it";
     // Two places.
     std::vector<std::int64_t> counts;
     for (const auto& each : profile.samples) {
@@ -162,6 +190,38 @@ TEST(pprof_profiles, creation_counts_by_who_started_them) {
     }
     EXPECT_THAT(counts, testing::UnorderedElementsAre(30, 70));
     EXPECT_THAT(written("creation", 1), HasSubstr("\n30 @ 0x"));
+  });
+}
+
+[[gnu::noinline]] void starts_and_waits(int n) {
+  gort::wait_group all;
+  for (int i = 0; i < n; ++i) all.go([] {});
+  all.wait();
+  asm("");
+}
+
+// Of those that have ended, too, by the labels that they had at the start.
+TEST(pprof_profiles, creation_counts_starts_on_request) {
+  gort::test::with_procs(2, [] {
+    EXPECT_FALSE(gort::runtime::set_creation_profile(true));
+    starts_and_waits(40);
+    gort::pprof::with_labels(gort::pprof::labels("shop", "north"), [] { starts_and_waits(60); });
+    std::thread([] { starts_and_waits(7); }).join();
+    EXPECT_TRUE(gort::runtime::set_creation_profile(false));
+    starts_and_waits(1000);
+    gort::test::until_goroutines_left();
+    const read_profile profile = read("creation");
+    EXPECT_EQ(profile.default_type, "goroutine");
+    EXPECT_EQ(profile.through("(anonymous namespace)::starts_and_waits", 0), 0);
+    EXPECT_EQ(profile.through("(anonymous namespace)::starts_and_waits", 1), 107)
+        << profile.all_stacks();
+    std::int64_t labeled = 0;
+    for (const auto& each : profile.samples) {
+      const auto label = each.labels.find("shop");
+      labeled += label != each.labels.end() && label->second == "north" ? each.values[1] : 0;
+    }
+    EXPECT_EQ(labeled, 60);
+    EXPECT_THAT(written("creation", 1), Not(HasSubstr("starts_and_waits")));
   });
 }
 
@@ -209,6 +269,15 @@ TEST(pprof_profiles, a_profile_of_the_programs_own) {
     const read_profile skipped = read("test.connections");
     EXPECT_EQ(skipped.samples.size(), 2u);
     EXPECT_EQ(skipped.through("(anonymous namespace)::open_connection"), 3);
+    for (const int& key : keys) open->remove(&key);
+    gort::pprof::with_labels(gort::pprof::labels("shop", "north"),
+                             [&] { open_connection(*open, &keys[0], 0); });
+    open_connection(*open, &keys[1], 0);
+    std::int64_t of_north = 0;
+    for (const auto& each : read("test.connections").samples)
+      of_north += each.labels.contains("shop") ? each.values[0] : 0;
+    EXPECT_EQ(of_north, 1);
+    EXPECT_THAT(written("test.connections", 1), HasSubstr("# labels: {\"shop\":\"north\"}"));
     for (const int& key : keys) open->remove(&key);
   });
 }

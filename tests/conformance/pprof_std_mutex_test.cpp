@@ -1,6 +1,8 @@
 // std::mutex in the profiles of contention, in a program that links gort::mutex_profile.
 #include <gtest/gtest.h>
 #include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <array>
 #include <atomic>
@@ -22,10 +24,27 @@
 #include "support/profile_reader.hpp"
 #include "support/run.hpp"
 
-namespace gort {
 namespace {
 
 using namespace std::chrono_literals;
+
+std::atomic<int> sink;
+
+using handles = std::array<gort::detail::atomic<gort::os::thread_handle>, 2>;
+
+[[gnu::noinline]] void holds(std::mutex& m, std::atomic<bool>& held, const handles& others) {
+  m.lock();
+  held.store(true, std::memory_order_release);
+  for (const auto& each : others) gort::test::until_asleep(each);
+  std::this_thread::sleep_for(60ms);
+  m.unlock();
+  sink.store(1, std::memory_order_relaxed);
+}
+
+}  // namespace
+
+namespace gort {
+namespace {
 
 test::read_profile decoded(const char* name) {
   return test::profile_reader::read(test::gunzip(test::written(name, 0)));
@@ -51,18 +70,6 @@ totals through(const char* name, const std::string& function) {
   return out;
 }
 
-std::atomic<int> sink;
-
-using handles = std::array<detail::atomic<os::thread_handle>, 2>;
-
-[[gnu::noinline]] void holds(std::mutex& m, std::atomic<bool>& held, const handles& others) {
-  m.lock();
-  held.store(true, std::memory_order_release);
-  for (const auto& each : others) test::until_asleep(each);
-  std::this_thread::sleep_for(60ms);
-  m.unlock();
-  sink.store(1, std::memory_order_relaxed);
-}
 [[gnu::noinline]] void waits_behind(std::mutex& m, const std::atomic<bool>& held,
                                     detail::atomic<os::thread_handle>& me) {
   while (!held.load(std::memory_order_acquire)) std::this_thread::yield();
@@ -100,7 +107,41 @@ TEST(std_mutex_profile, both_sides_of_goroutines_and_threads) {
     EXPECT_GE(waiters.events, 2) << name;
     EXPECT_GE(waiters.delay_ms, 2 * 50) << name;
     EXPECT_EQ(waiters.tenant, "b") << name;
+    // The library's inline functions are not meant.
+    const bool tells = name == std::string("lockwait");
+    EXPECT_EQ(waiters.unlocked_by, tells ? "(anonymous namespace)::holds" : "") << name;
   }
+}
+
+// Handlers of fork() lock and unlock mutexes there, which others may be waiting for.
+TEST(std_mutex_profile, a_forked_childs_mutexes_are_the_c_librarys) {
+  runtime::set_mutex_profile_fraction(1);
+  test::with_procs(2, [] {
+    pthread_mutex_t m = PTHREAD_MUTEX_INITIALIZER;
+    pthread_mutex_t checked = PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP;
+    pthread_mutex_lock(&m);
+    detail::atomic<os::thread_handle> waiting;
+    std::thread other([&] {
+      waiting.store_release(os::this_thread());  // pairs with the acquire in until_asleep()
+      pthread_mutex_lock(&m);
+      pthread_mutex_unlock(&m);
+    });
+    test::until_asleep(waiting);
+    int status = -1;
+    const pid_t child = fork();
+    if (child == 0) {
+      constexpr unsigned hangs_after_s = 60;
+      alarm(hangs_after_s);
+      const bool as_always = pthread_mutex_unlock(&m) == 0 && pthread_mutex_lock(&checked) == 0 &&
+                             pthread_mutex_lock(&checked) == EDEADLK;
+      _exit(as_always ? 0 : 1);
+    }
+    pthread_mutex_unlock(&m);
+    other.join();
+    waitpid(child, &status, 0);
+    EXPECT_EQ(status, 0);
+  });
+  runtime::set_mutex_profile_fraction(0);
 }
 
 // It is still the C library's mutex, of all kinds.

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <ctime>
 #include <mutex>
 #include <string>
@@ -57,6 +58,18 @@ std::atomic<unsigned> sink;
   runtime::unlock_os_thread();
 }
 
+// As one that is kept from its CPU.
+[[gnu::noinline]] void hears_late_of_looks() {
+  sigset_t urgent, before;
+  sigemptyset(&urgent);
+  sigaddset(&urgent, SIGURG);
+  pthread_sigmask(SIG_BLOCK, &urgent, &before);
+  burn(300ms);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  burn(50ms);
+  sink.store(5, std::memory_order_relaxed);
+}
+
 template <class F>
 test::read_profile wall_of(F f) {
   std::string packed;
@@ -100,6 +113,21 @@ TEST(wall_profile, those_that_wait_are_there_all_the_time) {
     // No more than there was; the last look is some time before the end.
     EXPECT_LE(at_the_till, 10 * static_cast<double>(p.duration_ns) / 1e6);
     EXPECT_EQ(wall_ms(p, "wait_at_the_till", "running"), 0);
+  });
+}
+
+TEST(wall_profile, looks_that_come_late_count_together) {
+  if (base::with_tsan) return;
+  test::with_procs(2, [] {
+    double had = 0;
+    double wall = 0;
+    do {  // until whoever looks had a CPU, too
+      const test::read_profile p = wall_of([] { hears_late_of_looks(); });
+      had = static_cast<double>(p.duration_ns) / 1e6;
+      wall = wall_ms(p, "hears_late_of_looks", "running");
+    } while (wall < 50);
+    EXPECT_GT(wall, 200);
+    EXPECT_LT(wall, had);
   });
 }
 

@@ -12,6 +12,7 @@
 #include <gort/wait_group.hpp>
 
 #include "base/sanitizer.hpp"
+#include "support/metrics_support.hpp"
 #include "support/run.hpp"
 #include "support/skip.hpp"
 
@@ -56,6 +57,9 @@ TEST(stack_scavenge, at_once_when_asked_for) {
     EXPECT_LE(after.free_warm_stacks, static_cast<std::uint64_t>(runtime::gomaxprocs(0)));
     EXPECT_GE(after.scavenged_stacks - before.scavenged_stacks, goroutines * 9 / 10);
     EXPECT_GE(after.scavenged_bytes - before.scavenged_bytes, goroutines * 9 / 10 * deep_bytes);
+    EXPECT_EQ(test::whole("/gort/stacks/scavenged:bytes"), after.scavenged_bytes);
+    EXPECT_EQ(test::whole("/gort/stacks/scavenged:stacks"), after.scavenged_stacks);
+    EXPECT_EQ(test::whole("/gort/stacks/warm:stacks"), after.free_warm_stacks);
     burst();  // on stacks without pages
   });
 }

@@ -43,13 +43,6 @@ struct node {
   return list;
 }
 
-bool has_frame(const test::trace_line& e, std::string_view part) {
-  for (const auto& stack : e.stacks)
-    for (const std::string& function : stack)
-      if (function.find(part) != function.npos) return true;
-  return false;
-}
-
 TEST(trace_gc, shows_cycles_sweeps_and_the_size_of_the_heap) {
   std::string file;
   trace::counts how;
@@ -87,7 +80,7 @@ TEST(trace_gc, shows_cycles_sweeps_and_the_size_of_the_heap) {
     }
     if (e.type == heap_goal) goal = e.arguments[0];
     if (e.type == heap_alloc) largest = std::max(largest, e.arguments[0]);
-    if (e.type == go_create && has_frame(e, "collector_main")) ++collectors;
+    if (e.type == go_create && test::has_frame(e, "collector_main")) ++collectors;
   }
   EXPECT_EQ(freed, after.freed_bytes - before.freed_bytes);
   EXPECT_EQ(goal, after.goal_bytes);

@@ -10,11 +10,13 @@
 
 #include <gort/chan.hpp>
 #include <gort/context.hpp>
+#include <gort/go.hpp>
 #include <gort/time.hpp>
 #include <gort/trace.hpp>
 #include <gort/wait_group.hpp>
 
 #include "support/go_tool_trace.hpp"
+#include "support/parked.hpp"
 #include "support/run.hpp"
 
 namespace gort {
@@ -24,12 +26,27 @@ trace::sink into(std::string& to) {
   return [&to](std::string_view piece) { to += piece; };
 }
 
-// Nobody reads until it is over, and the next one knows nothing of it.
+// Nobody reads until it is over, however slow the machine is: the reader is in the sink. The next
+// one knows nothing of it.
 TEST(trace_end, what_is_lost_at_the_end_is_counted) {
   test::with_procs(1, [] {
     std::string file;
-    trace::start(into(file), {.stacks = false, .buffer_bytes = 1});
+    auto called = make_chan<unit>(), go_on = make_chan<unit>();
+    bool is_first = true;
+    trace::start(
+        [&](std::string_view) {
+          if (!std::exchange(is_first, false)) return;
+          called.send({});
+          go_on.recv();
+        },
+        {.stacks = false, .buffer_bytes = 1});
+    called.recv();
     for (int i = 0; i < 100'000; ++i) trace::log(background(), "", "more than there is room for");
+    const test::arrivals since;
+    go([&] {
+      since.wait_for(1, test::wait_reason::sync_mutex_lock);  // stop() has read the rest
+      go_on.send({});
+    });
     EXPECT_GT(trace::stop().lost_events, 0u);
     trace::flight_recorder recorder({.max_bytes = 1, .stacks = false});
     recorder.start();

@@ -1,5 +1,5 @@
-// What the execution trace says of waits of every kind, of changes of GOMAXPROCS, of goroutines
-// that are locked to threads, and of those that were doing something when it began.
+// What the execution trace says of waits of every kind, of changes of GOMAXPROCS, and of goroutines
+// that are locked to threads. (Of those that were doing something when it began: trace_begun_test.)
 #include <gort/trace.hpp>
 
 #include <fcntl.h>
@@ -19,7 +19,6 @@
 #include <gort/blocking.hpp>
 #include <gort/chan.hpp>
 #include <gort/cond.hpp>
-#include <gort/debug.hpp>
 #include <gort/go.hpp>
 #include <gort/mutex.hpp>
 #include <gort/net.hpp>
@@ -39,23 +38,15 @@ namespace gort {
 namespace {
 
 using namespace std::chrono_literals;
+using test::has_frame;
 using test::wait_reason;
 
 // The numbers of Go's format.
-constexpr std::uint64_t procs_change = 9, go_start = 16, go_stop = 19, go_block = 20,
-                        go_unblock = 21, syscall_begin = 22, syscall_end_blocked = 24,
-                        go_status = 25, stw_begin = 26, user_log = 44, go_status_stack = 48;
-constexpr std::uint64_t runnable = 1, in_call = 3, waiting = 4;
+constexpr std::uint64_t procs_change = 9, go_start = 16, go_block = 20, syscall_begin = 22,
+                        stw_begin = 26, user_log = 44;
 
 trace::sink into(std::string& file) {
   return [&file](std::string_view bytes) { file += bytes; };
-}
-
-bool has_frame(const test::trace_line& e, std::string_view part) {
-  for (const auto& stack : e.stacks)
-    for (const std::string& function : stack)
-      if (function.find(part) != function.npos) return true;
-  return false;
 }
 
 // One that waits so, with that function on its stack.
@@ -300,72 +291,6 @@ TEST(trace_states, one_that_is_locked_starts_on_its_thread_only) {
     EXPECT_GE(on.size(), 20u) << g;
     for (const std::uint64_t each : on) EXPECT_EQ(each, on.front()) << g;
   }
-}
-
-// In each state when it begins, and out of it while it runs.
-TEST(trace_states, begun_while_goroutines_are_in_every_state) {
-  std::string file;
-  trace::counts how;
-  test::with_procs(2, [&] {
-    const std::int64_t others = runtime::num_goroutine();
-    wait_group all;
-    auto go_on = make_chan<int>();
-    int call[2];
-    ASSERT_EQ(pipe2(call, O_CLOEXEC), 0);
-    detail::atomic<int> computing;
-    detail::atomic<int> may_end;
-    const test::arrivals since;
-    all.go([&] { waits_to_receive([&] { go_on.recv(); }); });
-    all.go([&] {
-      runtime::lock_os_thread();
-      waits_to_receive([&] { go_on.recv(); });
-      runtime::unlock_os_thread();
-    });
-    all.go([&] { waits_in_a_call([&] { gort::blocking([&] { read_a_byte(call[0]); }); }); });
-    all.go([&] { read_a_byte(call[0]); });
-    since.wait_for(2, wait_reason::chan_receive);
-    until_strays(2);
-    for (int i = 0; i < 4; ++i) {  // more than there are Ps: some of them are preempted
-      all.go([&] {
-        computing.fetch_add_relaxed(1);
-        while (may_end.load_acquire() == 0) {
-        }
-      });
-    }
-    while (computing.load_relaxed() < 4) gort::sleep(1ms);
-    trace::start(into(file));
-    const std::uint64_t before = debug::read_scheduler_counts().preemptions;
-    while (debug::read_scheduler_counts().preemptions == before) gort::sleep(1ms);
-    may_end.store_release(1);  // pairs with the acquires there
-    ASSERT_EQ(write(call[1], "xx", 2), 2);
-    go_on.close();
-    all.wait();
-    test::until_goroutines_left(others);  // who was in a call ends it last
-    close(call[0]);
-    close(call[1]);
-    how = trace::stop();
-  });
-  test::go_trace_summary seen;
-  test::expect_valid_trace(file, &seen);
-  EXPECT_EQ(how.repairs, 0u) << how.first_repair;
-  std::map<std::uint64_t, std::set<std::uint64_t>> with_status;
-  bool with_stack = false;
-  for (const test::trace_line& e : seen.events) {
-    if (e.type != go_status && e.type != go_status_stack) continue;
-    with_status[e.arguments[2]].insert(e.arguments[0]);
-    with_stack |= e.type == go_status_stack && has_frame(e, "waits_to_receive");
-  }
-  EXPECT_GE(with_status[waiting].size(), 2u);
-  EXPECT_TRUE(with_stack);
-  EXPECT_GE(with_status[in_call].size(), 2u);
-  EXPECT_GE(with_status[runnable].size(), 2u);
-  // What was waiting is unblocked, who was in a call comes out of it.
-  std::uint64_t unblocked = 0;
-  for (const test::trace_line& e : seen.events)
-    unblocked += e.type == go_unblock && with_status[waiting].contains(e.arguments[0]);
-  EXPECT_GE(unblocked, 2u);
-  EXPECT_GE(seen.of(syscall_end_blocked), 2u);
-  EXPECT_GE(seen.with_text(go_stop, "preempted"), 1u);
 }
 
 // It goes on without a P, and does what the others do.

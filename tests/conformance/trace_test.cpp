@@ -1,6 +1,7 @@
 // gort::trace on real programs; what it writes is read by a strict reader and by Go's own.
 #include <gort/trace.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <string>
 #include <thread>
@@ -52,6 +53,20 @@ bool has_frame(const std::vector<std::vector<std::string>>& stacks, std::string_
 [[gnu::noinline]] void call_in_a_named_function() {
   gort::blocking([] { std::this_thread::sleep_for(20ms); });
   asm("");
+}
+
+// Others have both Ps for a while.
+[[gnu::noinline]] void be_runnable_in_a_named_function() {
+  wait_group others;
+  for (int i = 0; i < 4; ++i) {
+    others.go([] {
+      const auto until = std::chrono::steady_clock::now() + 3ms;
+      while (std::chrono::steady_clock::now() < until) {
+      }
+    });
+  }
+  runtime::gosched();
+  others.wait();
 }
 
 TEST(trace, shows_what_goroutines_do) {
@@ -211,30 +226,40 @@ TEST(trace, what_the_sink_throws_comes_out_of_stop) {
 TEST(trace, lost_events_are_counted_and_the_rest_is_valid) {
   std::string file;
   trace::counts how;
+  const std::uint64_t lost_before = test::whole("/gort/record/lost/trace:events");
   test::with_procs(1, [&] {
     trace::start(into(file), {.stacks = false, .buffer_bytes = 1});
     auto a = make_chan<int>(), b = make_chan<int>();
     constexpr int many = 300'000;  // without a gap in which they could be written
-    wait_group both;
-    both.go([&] {
-      for (int i = 0; i < many; ++i) {
-        a.send(i);
-        b.recv();
-      }
-    });
-    both.go([&] {
-      for (int i = 0; i < many; ++i) {
-        a.recv();
-        b.send(i);
-      }
-    });
-    both.wait();
+    // At its very end none tells of it: so until one has.
+    while (file.find("lost ") == file.npos) {
+      wait_group both;
+      both.go([&] {
+        for (int i = 0; i < many; ++i) {
+          a.send(i);
+          b.recv();
+        }
+      });
+      both.go([&] {
+        for (int i = 0; i < many; ++i) {
+          a.recv();
+          b.send(i);
+        }
+      });
+      both.wait();
+    }
     how = trace::stop();
   });
   EXPECT_GT(how.lost_events, 0u);
+  EXPECT_GT(test::whole("/gort/record/lost/trace:events"), lost_before);
   test::go_trace_summary seen;
   EXPECT_EQ(test::go_trace_reader::error_of(file, &seen), "");
   EXPECT_GT(seen.events.size(), 1000u);
+  EXPECT_TRUE(std::ranges::any_of(seen.events, [](const test::trace_line& e) {
+    return e.type == user_log && std::ranges::any_of(e.texts, [](const std::string& text) {
+             return text.starts_with("lost ") && text.ends_with(" events");
+           });
+  })) << "none says where they are missing";
 }
 
 TEST(trace, flight_recorder_keeps_the_last) {
@@ -322,11 +347,13 @@ TEST(trace, the_tool_makes_profiles_of_it) {
     });
     wait_in_a_named_function(c);
     call_in_a_named_function();
+    be_runnable_in_a_named_function();
     trace::stop();
   });
   const std::string path = "/tmp/gort-trace-profile-" + std::to_string(getpid());
   for (const auto& [kind, function] : {std::pair("sync", "wait_in_a_named_function"),
-                                       std::pair("syscall", "call_in_a_named_function")}) {
+                                       std::pair("syscall", "call_in_a_named_function"),
+                                       std::pair("sched", "be_runnable_in_a_named_function")}) {
     const test::ended made =
         test::run_go_tool_trace(file, std::string("-pprof=") + kind + " >" + path + " ");
     EXPECT_EQ(made.status, 0) << made.head();

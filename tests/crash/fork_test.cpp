@@ -17,13 +17,18 @@
 #include <gort/blocking.hpp>
 #include <gort/chan.hpp>
 #include <gort/context.hpp>
+#include <gort/debug.hpp>
 #include <gort/errgroup.hpp>
+#include <gort/gc.hpp>
 #include <gort/go.hpp>
+#include <gort/metrics.hpp>
 #include <gort/net.hpp>
 #include <gort/runtime.hpp>
 #include <gort/select.hpp>
 #include <gort/sync.hpp>
 #include <gort/time.hpp>
+#include <gort/trace.hpp>
+#include <gort/wait_group.hpp>
 
 #include "support/net_support.hpp"
 #include "support/run.hpp"
@@ -253,6 +258,65 @@ TEST(fork, exit_in_the_child_waits_for_nothing) {
   check();
   later.parent = 0;
   later.from.close();
+}
+
+// So does one that shows what the program is doing: what it would wait for was another thread's.
+TEST(fork, exit_in_the_child_waits_for_nobody_who_runs) {
+  struct shows {
+    std::function<void()> what;
+    pid_t parent = 0;
+    ~shows() {
+      if (parent != getpid()) what();
+    }
+  };
+  static trace::flight_recorder recorder;
+  static shows later{[] {}, getpid()};
+  recorder.start();
+  const std::pair<const char*, std::function<void()>> all[] = {
+      {"statistics",
+       [] {
+         runtime::mem_stats m;
+         runtime::read_mem_stats(m);
+       }},
+      {"metrics",
+       [] {
+         std::array samples{metrics::sample{"/gc/heap/live:bytes"}};
+         metrics::read(samples);
+       }},
+      {"stacks", [] { (void)debug::stack_usage(); }},
+      {"processors", [] { runtime::gomaxprocs(1); }},
+      {"snapshot", [] { recorder.write_to([](std::string_view) {}); }},
+      {"dump",
+       [] {
+         std::vector<char> text(1 << 16);
+         runtime::stack(std::span(text.data(), text.size()), true);
+       }},
+  };
+  test::with_procs(4, [&] {
+    std::atomic<bool> stop{false};
+    wait_group busy;
+    for (int i = 0; i < 3; ++i) {
+      busy.go([&] {
+        while (!stop.load(std::memory_order_relaxed)) (void)gc::make<std::string>("garbage");
+      });
+    }
+    for (const auto& [name, what] : all) {
+      later.what = what;
+      for (int i = 0; i < 6; ++i) {
+        const ended child = in_child([] {
+          alarm(10);
+          std::exit(6);
+        });
+        EXPECT_EQ(child.status, 6) << name << child.text;
+        if (child.status != 6) break;
+      }
+    }
+    stop.store(true, std::memory_order_relaxed);
+    busy.wait();
+  });
+  recorder.stop();
+  later.parent = 0;
+  later.what = [] {};
 }
 
 TEST(fork, exec_and_exit_work_in_the_child) {

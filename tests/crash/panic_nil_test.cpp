@@ -1,6 +1,8 @@
 // An uncaught null pointer is Go's panic(nil), and GODEBUG=panicnil=1 says what it prints.
 #include <gtest/gtest.h>
 
+#include <exception>
+
 #include <gort/go.hpp>
 
 #include "support/program.hpp"
@@ -12,6 +14,9 @@ using test::ended;
 using test::run_program;
 
 struct connection {};
+struct speechless : std::exception {
+  const char* what() const noexcept override { return nullptr; }
+};
 
 TEST(program, DISABLED_throws_nullptr) {
   run([] { throw nullptr; });
@@ -27,6 +32,10 @@ TEST(program, DISABLED_throws_a_pointer) {
     static connection it;
     throw &it;
   });
+}
+
+TEST(program, DISABLED_throws_an_exception_without_text) {
+  run([] { throw speechless{}; });
 }
 
 TEST(panic_nil, is_an_error_unless_it_is_allowed) {
@@ -49,6 +58,14 @@ TEST(panic_nil, another_pointer_is_shown_as_go_shows_one) {
     EXPECT_FALSE(p.has("panic: nil")) << p.head();
     EXPECT_FALSE(p.has("nil argument")) << p.head();
   }
+}
+
+// Its type stands there instead, as for what has none at all.
+TEST(panic_nil, an_exception_may_have_no_text) {
+  const ended p = run_program("throws_an_exception_without_text");
+  EXPECT_EQ(p.status, 2);
+  EXPECT_TRUE(p.has("panic: (gort::(anonymous namespace)::speechless)\n\ngoroutine 1 ["))
+      << p.head();
 }
 
 }  // namespace

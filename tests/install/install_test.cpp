@@ -76,6 +76,24 @@ TEST_F(install, find_package) {
   EXPECT_EQ(shell(quoted(build / "consumer_core")).output, says);
 }
 
+// A stranger's program has them in itself, and those who must not load any from programs a file.
+TEST_F(install, the_debuggers_commands_come_with_it) {
+  const fs::path script = prefix_ / "share" / "gort" / "gdb" / "gort.py";
+  EXPECT_TRUE(fs::exists(script)) << script;
+  if (shell("gdb -q -nx -batch -ex 'python print(1)'").output != "1\n")
+    GORT_SKIP("no gdb with Python");
+  const fs::path program = work_ / "find_package" / "consumer_core";
+  const std::string asked = " -ex 'help info goroutines' " + quoted(program);
+  const std::string gdb = "gdb -q -nx -batch -iex 'set debuginfod enabled off' ";
+  const outcome by_itself =
+      shell(gdb + "-iex " + quoted("add-auto-load-safe-path " + work_.string()) + asked);
+  EXPECT_EQ(by_itself.output.find("Undefined"), by_itself.output.npos) << by_itself.output;
+  EXPECT_NE(by_itself.output.find("goroutine"), by_itself.output.npos) << by_itself.output;
+  const outcome sourced = shell(gdb + "-iex 'set auto-load python-scripts off' -ex " +
+                                quoted("source " + script.string()) + asked);
+  EXPECT_EQ(sourced.output, by_itself.output);
+}
+
 TEST_F(install, find_package_refuses_another_minor_version) {
   const fs::path source = work_ / "later";
   fs::copy(consumer, source);

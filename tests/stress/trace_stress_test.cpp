@@ -218,6 +218,45 @@ TEST(trace_stress, recorder_at_2) { record_at(2); }
 TEST(trace_stress, recorder_at_4) { record_at(4); }
 TEST(trace_stress, recorder_at_8) { record_at(8); }
 
+// Traces beside a flight recorder that begins, is written and ends at any time: neither takes
+// anything from the other.
+TEST(trace_stress, stream_beside_a_recorder) {
+  test::with_procs(2, [&] {
+    const load under;
+    detail::atomic<bool> over{false};
+    wait_group others;
+    auto ping = make_chan<int>(), pong = make_chan<int>();
+    others.go([&] {  // so that chunks become full while they are read
+      while (ping.recv()) pong.send(1);
+    });
+    others.go([&] {
+      for (; !over.load_relaxed(); pong.recv()) ping.send(1);
+      ping.close();
+    });
+    others.go([&] {
+      for (int i = 0; !over.load_relaxed(); ++i) {
+        trace::flight_recorder recorder({.min_age = 5ms, .max_bytes = 4 << 20});
+        recorder.start();
+        for (int n = 0; n < i % 4; ++n) {
+          std::string file;
+          recorder.write_to(into(file));
+          expect_good(file, recorder.last(), "snapshot " + std::to_string(i));
+        }
+      }
+    });
+    const rounds some;
+    for (int i = 0; some.goes_on(i) && !testing::Test::HasFailure(); ++i) {
+      std::string file;
+      trace::start(into(file), {.stacks = i % 2 == 0});
+      gort::sleep(std::chrono::milliseconds(5 + 10 * (i % 5)));
+      const trace::counts how = trace::stop();
+      expect_good(file, how, "run " + std::to_string(i));
+    }
+    over.store_relaxed(true);
+    others.wait();
+  });
+}
+
 // Many first snapshots, of some milliseconds: each is taken while threads without a P go on.
 TEST(trace_stress, recorder_anew) {
   test::with_procs(4, [&] {

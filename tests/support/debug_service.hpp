@@ -42,6 +42,7 @@ class debug_service {
     std::string go_pprof;
     std::string nosniff;
     std::string challenge;
+    std::string allow;
   };
   using fields = std::vector<std::pair<std::string, std::string>>;
   answer ask(const std::string& path, const fields& more = {}, const std::string& method = "GET",
@@ -61,7 +62,8 @@ class debug_service {
                std::string(got.header("Content-Disposition")),
                std::string(got.header("X-Go-Pprof")),
                std::string(got.header("X-Content-Type-Options")),
-               std::string(got.header("WWW-Authenticate"))};
+               std::string(got.header("WWW-Authenticate")),
+               std::string(got.header("Allow"))};
     out.body = got.body();
     return out;
   }

@@ -4,11 +4,14 @@
 
 #include <cstdint>
 #include <cstdlib>
+#include <functional>
 #include <memory>
+#include <utility>
 
 #include <gtest/gtest.h>
 
 #include <gort/chan.hpp>
+#include <gort/debug.hpp>
 #include <gort/detail/atomic.hpp>
 #include <gort/gc.hpp>
 #include <gort/go.hpp>
@@ -62,6 +65,27 @@ void on_a_stack_of_its_own(F f) {
   });
   done.recv();
 }
+
+/// Runs f where somebody sleeps; returns what waits for its end.
+using runner = std::function<std::function<void()>(std::function<void()> f)>;
+
+inline std::function<void()> on_a_goroutine(std::function<void()> f) {
+  auto done = make_chan<char>();
+  go([f = std::move(f), done]() mutable {
+    f();
+    done.close();
+  });
+  return [done]() mutable { (void)done.recv(); };
+}
+
+/// Nothing is collected but by who asks for it.
+struct gogc_off {
+  int before = debug::set_gc_percent(-1);
+  gogc_off() = default;
+  gogc_off(const gogc_off&) = delete;
+  gogc_off& operator=(const gogc_off&) = delete;
+  ~gogc_off() { debug::set_gc_percent(before); }
+};
 
 /// Collects, and has what is due end, which happens in order: until an object has ended that died
 /// last. A word that is left in some stack may keep one such object, for as long as the stack is

@@ -32,6 +32,13 @@ struct trace_line {
   std::vector<std::vector<std::string>> stacks;  // functions, leaf first
 };
 
+inline bool has_frame(const trace_line& e, std::string_view part) {
+  for (const auto& stack : e.stacks)
+    for (const std::string& function : stack)
+      if (function.find(part) != function.npos) return true;
+  return false;
+}
+
 struct go_trace_summary {
   std::vector<trace_line> events;                // in an order that is possible
   std::map<std::uint64_t, std::uint64_t> count;  // by type

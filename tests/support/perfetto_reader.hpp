@@ -12,6 +12,8 @@
 
 #include <protozero/pbf_reader.hpp>
 
+#include "report/utf8.hpp"
+
 namespace gort::test {
 
 struct perfetto_slice {
@@ -128,6 +130,7 @@ class perfetto_reader {
         else
           text = one.get_string();
       }
+      require(text == report::as_utf8(text), "a text that is no UTF-8");
       require(id != 0 && to.emplace(id, text).second, "a text twice");
     }
   }
@@ -149,6 +152,7 @@ class perfetto_reader {
         case 2:
           require(is_bytes(t), "name");
           made.name = t.get_string();
+          require(made.name == report::as_utf8(made.name), "a name that is no UTF-8");
           break;
         case 3: {
           message process = t.get_message();

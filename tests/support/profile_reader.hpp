@@ -1,4 +1,5 @@
-// Reads profile.proto back, and refuses what `go tool pprof` would refuse.
+// Reads profile.proto back, and refuses what `go tool pprof` would refuse, and what stores of
+// profiles do.
 #pragma once
 
 #include <zlib.h>
@@ -14,6 +15,7 @@
 #include <protozero/pbf_reader.hpp>
 
 #include "base/sanitizer.hpp"
+#include "report/utf8.hpp"
 
 namespace gort::test {
 
@@ -159,6 +161,7 @@ class profile_reader {
     EXPECT_FALSE(texts_.empty());
     EXPECT_TRUE(!texts_.empty() && texts_[0].empty());
     EXPECT_EQ(std::set<std::string>(texts_.begin(), texts_.end()).size(), texts_.size());
+    for (const std::string& each : texts_) EXPECT_EQ(each, report::as_utf8(each)) << "is no UTF-8";
   }
 
   void add_mapping(message m) {
@@ -276,6 +279,7 @@ class profile_reader {
       else
         m.skip();
     }
+    EXPECT_FALSE(to.numbers.contains(key) || to.labels.contains(key)) << "two labels " << key;
     if (number != 0)
       to.numbers[key] = number;
     else

@@ -17,13 +17,25 @@
 
 namespace gort::test {
 
+/// What goes on beside each body that with_procs() runs; both are called by its main goroutine.
+class beside_bodies {
+ public:
+  virtual ~beside_bodies() = default;
+  virtual void begin() = 0;
+  virtual void end() = 0;
+};
+/// Set before the tests begin, if it is (support/watching.cpp).
+inline beside_bodies* beside = nullptr;
+
 /// Runs f as the main goroutine with `procs` Ps, then puts the old number back.
 template <class F>
 void with_procs(int procs, F f) {
   gort::run([&] {
     const int before = runtime::gomaxprocs(procs);
     const element held(procs);
+    if (beside != nullptr) beside->begin();
     f();
+    if (beside != nullptr) beside->end();
     EXPECT_EQ(held, procs);
     runtime::gomaxprocs(before);
   });

@@ -107,8 +107,17 @@ inline plan now;
 inline long instructions = 0;
 inline long stops = 0;
 
-// Outside gort; what could not be done at its instruction is done at the next where it can.
-inline void on_trap(int, siginfo_t*, void*) {
+#if defined(__x86_64__)
+inline void step_no_more(void* context) {
+  static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_EFL] &= ~0x100;
+}
+#else
+inline void step_no_more(void*) {}
+#endif
+
+// Outside gort; what could not be done at its instruction is done at the next where it can. After
+// the last of it the rest runs as ever.
+inline void on_trap(int, siginfo_t*, void* context) {
   const long at = instructions++;
   const bool inside = *sched::own_inside_count() != 0;
   const auto due = [&](long& when) {
@@ -118,11 +127,15 @@ inline void on_trap(int, siginfo_t*, void*) {
     return true;
   };
   if (!now.hold_up) {
-    if (due(now.end_at)) ask(whole);
+    if (!due(now.end_at)) return;
+    ask(whole);
+    step_no_more(context);
     return;
   }
   if (due(now.begin_at)) ask(up_to_marking);
-  if (now.begin_at < 0 && due(now.end_at)) ask(rest);
+  if (now.begin_at >= 0 || !due(now.end_at)) return;
+  ask(rest);
+  step_no_more(context);
 }
 
 #if defined(__x86_64__)
@@ -157,7 +170,7 @@ inline void take_signals() {
   sigaction(SIGSEGV, &action, nullptr);
 }
 
-/// Runs f(a, b) so. Returns how many instructions it has.
+/// Runs f(a, b) so. Returns how many instructions it has, or as many as had to be stepped through.
 template <class F, class T>
 [[gnu::noinline]] long step_through(F* f, T& a, T& b, const plan& with) {
   instructions = 0;

@@ -169,6 +169,7 @@ inline const std::vector<ban> bans{
       {"src/arch/", "one folder per ISA"},
       {"include/gort/detail/inside.hpp", "two instructions of each ISA in users' code"},
       {"tests/conformance/preempt_test.cpp", "keeps vector registers busy by hand"},
+      {"tests/conformance/gc_asleep_calls_test.cpp", "sleeps with registers held by hand"},
       {"tests/unit/os_preempt_test.cpp", "a fact of one ISA"},
       {"tests/support/single_step.hpp", "the trap flag is x86-64's"}},
      "put the difference into src/arch/<isa> or src/os; no platform inside an algorithm",

@@ -37,7 +37,17 @@ TEST(leeway, it_is_a_mebibyte_more_with_each_cycle_that_costs_much) {
   it.pass(4, 300 * us);
   EXPECT_EQ(it.of.bytes(mib), 5 * mib);
   it.pass(100, 300 * us);
-  EXPECT_EQ(it.of.bytes(mib), 16 * mib);
+  EXPECT_EQ(it.of.bytes(mib), 8 * mib);
+}
+
+TEST(leeway, it_is_half_of_headroom_and_eight_mebibytes_for_any) {
+  cycles it;
+  it.pass(100, 300 * us);
+  EXPECT_EQ(it.of.bytes(0), 8 * mib);
+  EXPECT_EQ(it.of.bytes(16 * mib), 8 * mib);
+  EXPECT_EQ(it.of.bytes(20 * mib), 10 * mib);
+  EXPECT_EQ(it.of.bytes(32 * mib), 16 * mib);
+  EXPECT_EQ(it.of.bytes(48 * mib), 16 * mib);
 }
 
 TEST(leeway, between_an_eighth_and_a_sixteenth_it_stays) {

@@ -62,6 +62,23 @@ TEST(word_stack, the_latest_come_first) {
   }
 }
 
+TEST(word_stack, the_older_half_is_given) {
+  alignas(sizeof(chunk)) static chunk to;
+  for (const std::size_t count :
+       {std::size_t{0}, std::size_t{1}, std::size_t{2}, std::size_t{11}, chunk::words_max}) {
+    word_stack words;
+    push(words, count);
+    ASSERT_EQ(words.give_older(to), count / 2);
+    ASSERT_EQ(to.count, count / 2);
+    for (std::size_t i = 0; i < count / 2; ++i) EXPECT_EQ(to.words[i], i + 1);
+    push(words, 3, 1000);
+    EXPECT_EQ(words.size(), count - count / 2 + 3);
+    std::vector<std::uintptr_t> expected{1002, 1001, 1000};
+    for (std::size_t i = count; i > count / 2; --i) expected.push_back(i);
+    EXPECT_EQ(take_all(words, 7), expected);
+  }
+}
+
 TEST(word_stack, it_grows_and_shrinks_at_the_end_of_a_chunk) {
   word_stack words;
   push(words, chunk::words_max - 1);

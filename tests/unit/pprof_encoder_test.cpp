@@ -111,6 +111,21 @@ TEST(pprof_encoder, equal_stacks_with_equal_labels_are_one_sample) {
   EXPECT_EQ(read.samples[1].stack[1].mapping, 0u);
 }
 
+// Readers of protobuf refuse a whole profile for one text that is something else.
+TEST(pprof_encoder, what_is_no_utf_8_becomes_a_replacement_character) {
+  profile_data data(
+      {value_type{"\xff"
+                  "count",
+                  "count"}});
+  add(data, addresses({0x11}), {1}, {{"k\xc3\xa4y", "z\xc3\xbc"}, {"k\xe4y", "half \xe2\x82"}});
+  const read_profile read = profile_reader::read(encode_proto(data));
+  EXPECT_THAT(read.types, ElementsAre("\uFFFDcount/count"));
+  ASSERT_EQ(read.samples.size(), 1u);
+  const std::map<std::string, std::string> labels{{"k\u00e4y", "z\u00fc"},
+                                                  {"k\uFFFDy", "half \uFFFD\uFFFD"}};
+  EXPECT_EQ(read.samples[0].labels, labels);
+}
+
 TEST(pprof_encoder, a_difference_keeps_what_has_changed) {
   profile_data before = two_types(), after = two_types();
   add(before, addresses({0x11}), {1, 10});
@@ -177,19 +192,27 @@ TEST(pprof_encoder, mappings_are_of_this_program_and_its_libraries) {
 }
 
 TEST(pprof_encoder, where_a_function_is_unknown_readers_are_told_to_look) {
-  const auto inside = reinterpret_cast<std::uintptr_t>(&shop::outer);
-  const read_profile first = [&] {
-    profile_data data = two_types();
-    return profile_reader::read(encode_proto(data));
-  }();
+  const read_profile first = profile_reader::read(encode_proto(two_types()));
   EXPECT_FALSE(first.mappings.at(0).has_functions) << "nothing of it is in the profile";
   // The end of the mapping is padding: no function.
   profile_data data = two_types();
-  add(data, addresses({inside + 1, first.mappings[0].high}), {1, 1});
+  add(data, addresses({first.mappings[0].high}), {1, 1});
   const read_profile read = profile_reader::read(encode_proto(data));
-  ASSERT_EQ(read.samples.at(0).stack.at(1).mapping, 1u);
-  if (!read.samples[0].stack[1].lines.empty()) return;  // the last page is full
+  ASSERT_EQ(read.samples.at(0).stack.at(0).mapping, 1u);
+  if (!read.samples[0].stack[0].lines.empty()) return;  // the last page is full
   EXPECT_FALSE(read.mappings[0].has_functions);
+}
+
+// Readers who look replace what is known by what they find, in all of the mapping.
+TEST(pprof_encoder, an_address_that_is_in_no_function_takes_no_names_away) {
+  const profile_data none = two_types();
+  const std::uintptr_t high = profile_reader::read(encode_proto(none)).mappings.at(0).high;
+  const auto inside = reinterpret_cast<std::uintptr_t>(&shop::outer) + 1;
+  for (const auto& order : {addresses({inside, high}), addresses({high, inside})}) {
+    profile_data data = two_types();
+    add(data, order, {1, 1});
+    EXPECT_TRUE(profile_reader::read(encode_proto(data)).mappings.at(0).has_functions);
+  }
 }
 
 TEST(pprof_encoder, libraries_loaded_later_have_lines_too) {

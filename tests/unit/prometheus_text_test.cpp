@@ -172,6 +172,19 @@ e 9.0
 )");
 }
 
+// Prometheus takes nothing of an answer that is no UTF-8 somewhere.
+TEST(prometheus_text, what_is_no_utf8_becomes_a_character_that_says_so) {
+  MetricFamily f = gauge("x", 1);
+  f.help = "\xff";
+  f.metric[0].label = {{"path", "/caf\xe9\\\xe2\x82"}, {"right", "caf\xc3\xa9"}};
+  EXPECT_EQ(to_text({f}),
+            "# HELP x \ufffd\n# TYPE x gauge\n"
+            "x{path=\"/caf\ufffd\\\\\ufffd\ufffd\",right=\"caf\u00e9\"} 1\n");
+  EXPECT_EQ(to_open_metrics({f}),
+            "# HELP x \ufffd\n# TYPE x gauge\n"
+            "x{path=\"/caf\ufffd\\\\\ufffd\ufffd\",right=\"caf\u00e9\"} 1.0\n# EOF\n");
+}
+
 TEST(prometheus_negotiation, follows_weights_and_order) {
   const std::string server =  // what Prometheus 2.42 sends
       "application/openmetrics-text;version=1.0.0,application/"

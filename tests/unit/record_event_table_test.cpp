@@ -169,6 +169,38 @@ TEST(event_table, nothing_is_counted_twice_or_lost_when_many_write) {
   for (const auto& [frame, count] : buckets) EXPECT_EQ(count, 1) << frame;  // [events-2]
 }
 
+// Two may switch a profile on for the first time at once: what either records then is kept.
+TEST(event_table, is_made_once_whoever_else_asks_for_it) {
+  constexpr std::size_t rounds = 500;
+  constexpr int threads = 2;
+  constexpr unsigned patience = 10'000;  // so that they come at once where they have a CPU each
+  std::vector<event_table> tables(rounds);
+  std::atomic<int> come{0};
+  std::vector<std::thread> all;
+  for (int t = 0; t < threads; ++t) {
+    all.emplace_back([&, t] {
+      const void* frames[1] = {pc(static_cast<std::uintptr_t>(t) + 1)};
+      int round = 0;
+      for (event_table& table : tables) {
+        come.fetch_add(1, std::memory_order_relaxed);
+        ++round;
+        for (unsigned i = 0; come.load(std::memory_order_relaxed) < round * threads; ++i)
+          if (i > patience) std::this_thread::yield();
+        EXPECT_TRUE(table.prepare(64 << 10));
+        table.find_or_add(frames, 0, {});
+      }
+    });
+  }
+  for (std::thread& each : all) each.join();
+  int lost = 0;
+  for (const event_table& table : tables) {
+    int seen = 0;
+    table.for_each([&](const event_table::bucket&) { ++seen; });
+    lost += threads - seen;
+  }
+  EXPECT_EQ(lost, 0);
+}
+
 TEST(gate, nobody_is_in_after_it_is_closed) {
   gate door;
   EXPECT_FALSE(door.enter());

@@ -28,6 +28,56 @@ TEST(names, lose_parameters_and_return_type) {
   EXPECT_EQ(shortened(""), "");
 }
 
+// As the demangler writes them.
+TEST(names, of_operators_are_whole) {
+  EXPECT_EQ(shortened("p<m, int>::operator<(int)"), "p<m, int>::operator<");
+  EXPECT_EQ(shortened("p<m, int>::operator<=(int)"), "p<m, int>::operator<=");
+  EXPECT_EQ(shortened("p<m, int>::operator<<(int)"), "p<m, int>::operator<<");
+  EXPECT_EQ(shortened("p<m, int>::operator<=>(p<m, int>)"), "p<m, int>::operator<=>");
+  EXPECT_EQ(shortened("p<m, int>::operator->()"), "p<m, int>::operator->");
+  EXPECT_EQ(shortened("bool p<m, int>::operator< <int>(int*)"), "p<m, int>::operator< <int>");
+  EXPECT_EQ(shortened("bool p<m, int>::operator<< <int>(int)"), "p<m, int>::operator<< <int>");
+  EXPECT_EQ(shortened("bool p<m, int>::operator><int>(int*)"), "p<m, int>::operator><int>");
+  EXPECT_EQ(shortened("bool p<m, int>::operator>><int>(int)"), "p<m, int>::operator>><int>");
+  EXPECT_EQ(shortened("bool p<m, int>::operator>>=<int>(int)"), "p<m, int>::operator>>=<int>");
+  EXPECT_EQ(shortened("bool p<m, int>::operator-><int>(int)"), "p<m, int>::operator-><int>");
+  EXPECT_EQ(shortened("bool p<m, int>::operator->*<int>(int)"), "p<m, int>::operator->*<int>");
+  EXPECT_EQ(shortened("bool p<m, int>::operator<=><int>(int)"), "p<m, int>::operator<=><int>");
+  EXPECT_EQ(shortened("bool p<m, int>::operator()<int>(int)"), "p<m, int>::operator()<int>");
+  EXPECT_EQ(shortened("bool operator< <m, int>(std::pair<m, int> const&, p<m, int>)"),
+            "operator< <m, int>");
+  EXPECT_EQ(shortened("operator\"\" _km(unsigned long long)"), "operator\"\" _km");
+  EXPECT_EQ(shortened("int operator\"\" _t<(char)49>()"), "operator\"\" _t<(char)49>");
+  EXPECT_EQ(shortened("p<m, int>::operator new[](unsigned long)"), "p<m, int>::operator new[]");
+  EXPECT_EQ(shortened("void* p<m, int>::operator new<int>(unsigned long, int)"),
+            "p<m, int>::operator new<int>");
+  EXPECT_EQ(shortened("p<m, int>::operator char const*() const"),
+            "p<m, int>::operator char const*");
+  EXPECT_EQ(shortened("p<m, int>::operator std::pair<m, int>*()"),
+            "p<m, int>::operator std::pair<m, int>*");
+  EXPECT_EQ(shortened("p<m, int>::operator void (*)(int)()"), "p<m, int>::operator void (*)(int)");
+  EXPECT_EQ(shortened("p<m, int>::operator char*<char>()"), "p<m, int>::operator char*<char>");
+  EXPECT_EQ(shortened("void by<&p<m, int>::operator<>()"), "by<&p<m, int>::operator<>");
+  EXPECT_EQ(shortened("void by<&p<m, int>::operator> >()"), "by<&p<m, int>::operator> >");
+  EXPECT_EQ(shortened("void by<&p<m, int>::operator-> >()"), "by<&p<m, int>::operator-> >");
+  EXPECT_EQ(shortened("void by<&p<m, int>::operator int>()"), "by<&p<m, int>::operator int>");
+  EXPECT_EQ(shortened("std::pair<m, int> an_operator<int>(int)"), "an_operator<int>");
+  EXPECT_EQ(shortened("decltype ({parm#1}->x) f<m*>(m*)"), "f<m*>");
+}
+
+TEST(names, of_what_is_local_to_operators) {
+  EXPECT_EQ(shortened("p<m, int>::operator<=(int)::{lambda(int)#1}::operator()(int) const"),
+            "p<m, int>::operator<=::{lambda#1}");
+  EXPECT_EQ(shortened("p<m, int>::operator[](int)::{lambda(int)#1}::operator()(int) const"),
+            "p<m, int>::operator[]::{lambda#1}");
+  EXPECT_EQ(shortened("p<m, int>::operator>=(int)::s::g(int)"), "p<m, int>::operator>=::s::g");
+  std::string name("call<int, p<m, int>::operator<::{lambda#1}>");
+  ASSERT_TRUE(take_lambda_argument(name.data()));
+  EXPECT_STREQ(name.c_str(), "p<m, int>::operator<::{lambda#1}");
+  name = "p<m, int>::operator<::{lambda#1}";
+  EXPECT_FALSE(take_lambda_argument(name.data()));
+}
+
 TEST(names, of_lambdas_say_of_which_function) {
   EXPECT_EQ(shortened("main::{lambda()#1}::operator()() const"), "main::{lambda#1}");
   EXPECT_EQ(shortened("a::f(int)::{lambda(std::pair<int, char>)#2}::operator()(std::pair<int, "
@@ -67,11 +117,15 @@ TEST(names, internal_ones_are_known_by_name_or_place) {
   EXPECT_TRUE(internal("operator()", "include/gort/detail/spawn.hpp"));
   EXPECT_TRUE(internal("operator()", "/usr/include/gort/go.hpp"));
   EXPECT_TRUE(internal("for_each<int>", "/usr/include/c++/12/bits/stl_algo.h"));
+  EXPECT_TRUE(internal("__gthread_mutex_unlock",
+                       "/usr/include/x86_64-linux-gnu/c++/12/bits/gthr-default.h"));
   EXPECT_TRUE(internal("std::condition_variable::wait", nullptr));
   EXPECT_TRUE(internal("std::__future_base::f", "/lib/libstdc++.so.6"));
   EXPECT_FALSE(internal("gort::mutex::lock", "include/gort/mutex.hpp"));
   EXPECT_FALSE(internal("gort::mutex::lock_slow", "/src/sync/mutex.cpp"));
   EXPECT_FALSE(internal("app::f", "/home/me/include/c++app/x.cpp"));
+  EXPECT_FALSE(internal("app::f", "/home/me/include/app/c++/x.hpp"));
+  EXPECT_FALSE(internal("app::f", "/home/me/src/c++/12/x.cpp"));
   EXPECT_FALSE(internal("read", "/lib/libc.so.6"));
 }
 

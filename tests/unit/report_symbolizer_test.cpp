@@ -93,6 +93,33 @@ void expect_right(const call& c, detail how, bool may_miss = false) {
   EXPECT_TRUE(is_in(all[1], c.name(), c.outer_line)) << c.name() << "\n" << text(all);
 }
 
+extern "C" {
+const void* return_address_in_c;
+[[gnu::noinline]] void d() { return_address_in_c = __builtin_return_address(0); }
+[[gnu::always_inline]] inline void m() {
+  d();
+  asm volatile("");  // no tail call
+}
+[[gnu::noinline]] void Pc() {
+  m();
+  asm volatile("");
+}
+int Pv;
+}
+
+// Each of these names is also how the linker writes a type.
+TEST(symbolizer, names_that_are_not_mangled_stay_as_they_are) {
+  Pc();
+  const std::vector<shown> all = symbols_of(return_address_in_c);
+  ASSERT_EQ(all.size(), 2u) << text(all);
+  EXPECT_EQ(all[0].function, "m");
+  EXPECT_EQ(all[1].function, "Pc");
+  EXPECT_EQ(symbols_of(reinterpret_cast<const char*>(&d) + 1).at(0).function, "d");
+  char name[16];
+  ASSERT_TRUE(gort::report::name_variable(reinterpret_cast<std::uintptr_t>(&Pv), name, 16));
+  EXPECT_STREQ(name, "Pv");
+}
+
 constexpr std::size_t calls_of_all = 16 * (3 + 1) * 3 + 1;
 
 TEST(symbolizer, finds_lines_of_functions_beside_copies) {
@@ -163,10 +190,11 @@ class built : public testing::Test {
 
   // Which reads the library's files anew.
   std::size_t lines_by_second_reader() {
-    gort::os::loaded_function loaded;
-    gort::os::find_loaded_object(reinterpret_cast<std::uintptr_t>(calls.at(0).return_address),
-                                 loaded);
-    gort::report::dwarf::object from(loaded);
+    gort::os::loaded_object loaded;
+    gort::os::find_loaded(reinterpret_cast<std::uintptr_t>(calls.at(0).return_address), loaded);
+    gort::report::dwarf::beginning its;
+    EXPECT_TRUE(gort::report::dwarf::read_beginning(loaded, its));
+    gort::report::dwarf::object from(loaded, its);
     std::size_t found = 0, text_bytes = 0;
     for (const call& each : calls) {
       const auto pc = reinterpret_cast<std::uintptr_t>(each.return_address) - 1;

@@ -223,6 +223,7 @@ constexpr sched::observer everything{
     .started = on_started,
     .blocked = on_blocked,
     .unblocked = on_unblocked,
+    .unblocked_before = [](const moment& at, g& it) noexcept { on_unblocked(at, it, nullptr, 0); },
     .yielded = on_yielded,
     .preempted = on_preempted,
     .strayed = on_strayed,
@@ -400,6 +401,44 @@ TEST(sched_seams, tell_a_possible_life_from_any_moment_on) {
     }
     all.wait();
     EXPECT_EQ(wrong.load(std::memory_order_relaxed), 0) << seen();
+  });
+}
+
+// Woken before it had parked, so nobody was told; then a trace begins; then it starts.
+TEST(sched_seams, who_looked_before_is_told_of_what_a_new_trace_need_not_know) {
+  plainly = false;
+  test::with_procs(1, [] {
+    session.fetch_add(1, std::memory_order_relaxed);
+    const int before = wrong.load(std::memory_order_relaxed);
+    static constexpr sched::observer nothing{
+        .unblocked = [](const moment&, g&, g*, std::int64_t) noexcept {}};
+    sched::observe(sched::observers::probes, everything);
+    for (int i = 0; i < 20; ++i) {
+      detail::atomic<detail::g*> waits;
+      detail::atomic<bool> woken;  // releases pair with acquires, of both
+      std::thread waker([&] {
+        detail::g* who;
+        while ((who = waits.load_acquire()) == nullptr) std::this_thread::yield();
+        detail::ready(who);
+        woken.store_release(true);
+      });
+      wait_group one;
+      one.go([&] {
+        waits.store_release(detail::current_g());
+        while (!woken.load_acquire()) std::this_thread::yield();
+        detail::park(detail::wait_reason::sync_cond_wait);
+      });
+      while (!woken.load_acquire()) runtime::gosched();
+      sched::stop_the_world(-1);
+      sched::observe(sched::observers::trace, nothing);
+      sched::for_each_started([](g& it, void*) { (void)sched::note_state(it); }, nullptr);
+      sched::start_the_world();
+      one.wait();
+      sched::stop_observing(sched::observers::trace);
+      blocking([&] { waker.join(); });
+    }
+    sched::stop_observing(sched::observers::probes);
+    EXPECT_EQ(wrong.load(std::memory_order_relaxed), before) << seen();
   });
 }
 

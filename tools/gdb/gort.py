@@ -279,17 +279,15 @@ def is_ours(name, table):
 
 def look_up(pc, user):
     name, line, table = "", 0, None
-    at = gdb.find_pc_line(pc - 1)
+    place = gdb.find_pc_line(pc - 1)
     block = gdb.block_for_pc(pc - 1)
     while block is not None:
         if block.function is not None:
-            # Of what others are inlined into gdb tells its own place, not that of the call.
-            innermost = not name
-            name = block.function.print_name
-            table = at.symtab if innermost else block.function.symtab
-            line = at.line if innermost else block.function.line
+            # What is inlined has the place of its call, which is where the next one is.
+            name, table, line = block.function.print_name, place.symtab, place.line
             if not user or not is_ours(name, table):
                 break
+            place = block.function
         block = block.superblock
         if block is not None and (block.is_global or block.is_static):
             break
@@ -390,6 +388,36 @@ left = Left()
 gdb.unwinder.register_unwinder(None, left, replace=True)
 
 
+# Commands that number frames, and those that are told a number.
+OF_FRAMES = re.compile(r"(bt|backtrace|where|f|frame|select-frame|up|down)(\s|$)")
+APPLIED = re.compile(r"((?:f|frame)\s+apply\s+)(\d+|all)(?=\s)")
+NUMBER = re.compile(r"((?:bt|backtrace|where|f|frame|select-frame)"
+                    r"(?:\s+(?:-?full|(?:apply\s+)?level))*\s+)(\d+)(?=\s|$)")
+
+
+def counted_by_gdb(command, skipped):
+    """The command with gdb's numbers of frames, where it has the goroutine's."""
+    applied = APPLIED.match(command)
+    if applied:
+        count = 1000000 if applied[2] == "all" else int(applied[2])
+        return "%slevel %d-%d%s" % (applied[1], skipped, skipped + count - 1,
+                                    command[applied.end():])
+    return NUMBER.sub(lambda m: m[1] + str(int(m[2]) + skipped), command, count=1)
+
+
+SELECT = re.compile(r"(?:(f|frame)(?!\s+apply\b)|(up|down))\b")
+
+
+def run_quietly(command):
+    """What a command says; of those that select a frame gdb would show that by itself."""
+    selects = SELECT.match(command)
+    if selects:
+        quiet = selects[2] + "-silently" if selects[2] else "select-frame"
+        gdb.execute(quiet + command[selects.end():])
+        command = "frame"
+    return gdb.execute(command, to_string=True)
+
+
 def run_in(goroutine, command):
     """Runs a command of gdb's where the goroutine is."""
     if goroutine.entry:
@@ -413,21 +441,18 @@ def run_in(goroutine, command):
     left.look_at(goroutine)
     try:
         frame, skipped = left.first_frame()
-        word = command.split()[0] if command.split() else ""
-        if word not in ("bt", "backtrace", "where"):
-            frame.select()
+        frame.select()
+        if not OF_FRAMES.match(command):
             gdb.execute(command)
             return
-        # Those of the thread are not the goroutine's.
-        for line in gdb.execute(command, to_string=True).splitlines():
+        # Those of the thread are not the goroutine's, whose numbers begin with 0.
+        shown = True
+        for line in run_quietly(counted_by_gdb(command, skipped)).splitlines():
             number = line[1:].split(" ", 1)[0] if line.startswith("#") else ""
             if number.isdigit():
                 shown = int(number) >= skipped
-                if shown:
-                    rest = line[1 + len(number):].lstrip()
-                    line = ("#%d" % (int(number) - skipped)).ljust(4) + rest
-            elif not line.startswith(" "):
-                shown = True
+                rest = line[1 + len(number):].lstrip()
+                line = ("#%d" % (int(number) - skipped)).ljust(4) + rest
             if shown:
                 print(line)
     finally:

@@ -1,11 +1,13 @@
 #include "convert.hpp"
 
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <iterator>
 #include <stdexcept>
 #include <string_view>
+#include <system_error>
 
 #include "lab.hpp"
 #ifdef GORT_HAS_PPROF
@@ -43,6 +45,9 @@ int convert_trace(const std::string& from, const std::string& to) {
   if (to == "-") {
     convert(trace, std::cout, to);
   } else {
+    std::error_code none;  // there is no such file yet
+    if (std::filesystem::equivalent(from, to, none))
+      throw std::runtime_error(to + " is the trace itself");
     std::ofstream out(to, std::ios::binary);
     if (!out) throw std::runtime_error("cannot write " + to);
     convert(trace, out, to);

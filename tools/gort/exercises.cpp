@@ -187,7 +187,7 @@ std::vector<exercise> make_exercises() {
        1},
       {15,
        "A goroutine storm, found in the trace",
-       "p99 of latency from above 5 ms to below 1 ms",
+       "p99 of latency above 5, then below 1 ms",
        {{"before", "15_trace_the_storm_before"}, {"after", "15_trace_the_storm_after"}},
        {"p99_us", "p99 us"},
        {{"p99_us", "p99 us"},

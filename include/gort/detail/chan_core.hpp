@@ -58,7 +58,7 @@ inline constexpr const char* send_on_closed = "send on closed channel";
 
 /// For ever: nobody has a way to make this G ready.
 [[noreturn, gnu::noinline]] inline void block_forever(wait_reason why) noexcept {
-  const awaited nobody{nullptr, nullptr};
+  const awaited nobody{nullptr, nullptr, nullptr};
   for (;;) park(why, &nobody);
 }
 
@@ -421,7 +421,7 @@ class chan_body : public chan_core {
       w.slot = std::addressof(value);
       line_up_locked(w, true);
       guard.unlock();
-      const awaited this_one{static_cast<chan_core*>(this), nullptr};
+      const awaited this_one{static_cast<chan_core*>(this), nullptr, &w};
       park(wait_reason::chan_send, &this_one);
       if (w.success) return;
       if (!w.retry) throw_runtime_error(send_on_closed);
@@ -443,7 +443,7 @@ class chan_body : public chan_core {
       w.slot = std::addressof(into);
       line_up_locked(w, false);
       guard.unlock();
-      const awaited this_one{static_cast<chan_core*>(this), nullptr};
+      const awaited this_one{static_cast<chan_core*>(this), nullptr, &w};
       park(wait_reason::chan_receive, &this_one);
       if (!w.retry) return;  // an element, or closed
     }

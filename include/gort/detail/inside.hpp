@@ -15,13 +15,13 @@
 //              count, then reads `usable`. So either it sees null, or the taker sees the count and
 //              leaves the P where it is. A thread that sees null takes sched.lock before it
 //              believes either; one that does not keeps its P while it is inside. The signal
-//              handler reads the count of its own thread.
+//              handler reads the count of its own thread. What goes for `usable` goes for
+//              the word that leads to the P's cache of the managed heap (m::use()).
 //   [inside-4] Code inside gort may block on a lock that user code can hold (malloc's, by moving an
 //              element of a channel), and its holder may be parked in place: [hand-6].
 //   [inside-5] In a forked child the count is negative (src/sched/world/fork.cpp), which the next
-//   entry
-//              notices and ends the process: all that needs the runtime starts here. The addition
-//              gives the sign for nothing, and the branch is never taken.
+//              entry notices and ends the process: all that needs the runtime starts here. The
+//              addition gives the sign for nothing, and the branch is never taken.
 //
 // Rejected: a full fence on each entry (some 20 cycles, paid by every operation).
 #pragma once

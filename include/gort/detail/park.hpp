@@ -14,6 +14,9 @@
 //   [park-4] A waiter lives on its owner's stack; nobody may touch it after ready(owner), nor,
 //            when it has a ticket, after another party has claimed the ticket, except under the
 //            lock of the list it is still on.
+//   [park-5] Between being taken off its list and ready() nothing but a register of the waker need
+//            lead to a waiter, and the waker may be stopped there. So `queued` ends with the first:
+//            who looks for waits without end (src/report/leaks.cpp) knows one that is over.
 #pragma once
 
 #include <cstdint>
@@ -25,6 +28,7 @@
 namespace gort::detail {
 
 struct g;  // a goroutine, or the pseudo-G of a plain thread
+struct waiter;
 
 /// The running goroutine, or this thread's pseudo-G (made at the first call). Never null.
 g* current_g() noexcept;
@@ -34,6 +38,7 @@ g* current_g() noexcept;
 struct awaited {
   const void* object;   // the channel (chan_core) or mutex; null: a nil channel
   const awaited* next;  // of the same wait: a select's other channels
+  const waiter* place;  // in its list; null: a nil channel
 };
 
 /// Blocks the current G until ready() is called on it. `what` is given where nothing else can end
@@ -78,7 +83,7 @@ struct waiter {
   park_ticket* ticket = nullptr;  // null: being dequeued is the claim
   void* slot = nullptr;           // where an element is taken from or put to
   std::uint32_t index = 0;        // what to claim the ticket with (select case)
-  bool queued = false;            // on a list; guarded by that list's lock
+  bool queued = false;            // in line for what it waits for; guarded by that list's lock
   bool success = false;           // set by the waker: an element was passed (false: closed)
   bool retry = false;             // set by the waker: woken without a result, look again
 };
@@ -96,6 +101,12 @@ struct waiter_list {
     (tail != nullptr ? tail->next : head) = w;
     tail = w;
     w->queued = true;
+  }
+
+  /// For lists of those who are to be made ready [park-5].
+  void push_woken(waiter* w) noexcept {
+    push_back(w);
+    w->queued = false;
   }
 
   void push_front(waiter* w) noexcept {

@@ -196,7 +196,7 @@ inline select_entry* select_try_locked(select_entry* const* order, std::size_t c
         e.place.ticket = &ticket;
         e.place.slot = e.slot;
         e.place.index = static_cast<std::uint32_t>(&e - entries);
-        e.what = {e.channel, i == 0 ? nullptr : &order[i - 1]->what};
+        e.what = {e.channel, i == 0 ? nullptr : &order[i - 1]->what, &e.place};
         e.channel->line_up_locked(e.place, e.sends);
       }
     }

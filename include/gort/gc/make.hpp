@@ -123,8 +123,9 @@ requires(!std::is_same_v<T, bool>) class allocator {
                   "nothing alive; use std::vector or std::deque, or std::allocator (docs/gc.md)");
     ptr<T> made;
     if (n > static_cast<std::size_t>(PTRDIFF_MAX) / sizeof(T)) throw std::bad_array_new_length();
+    // A byte more: containers keep pointers to their end, which would keep what begins there.
     managed::allocate(
-        detail_of::access<T>::word(made), n * sizeof(T), alignof(T),
+        detail_of::access<T>::word(made), n * sizeof(T) + 1, alignof(T),
         std::is_trivially_copyable_v<T> ? managed::kind::plain : managed::kind::scanned, false);
     return made;
   }

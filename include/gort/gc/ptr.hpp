@@ -41,7 +41,8 @@ struct iterator_facts<T> {
 /// closures, coroutine frames, exceptions. Raw pointers and references are good while some gc::ptr
 /// to the object is. Reading and writing one is as for raw pointers: not from several threads at a
 /// time, for which there is atomic_ptr. Into an array it is a contiguous iterator; one past the end
-/// it keeps nothing alive. Never throws, never blocks; any thread. Go: a pointer.
+/// it keeps nothing of that alive, but may what lies behind. Never throws, never blocks; any
+/// thread. Go: a pointer.
 ///
 /// In managed memory its destructor need not run. Elsewhere it must: memory with a gc::ptr in it is
 /// not to be freed, or moved by memcpy, as if there were none.

@@ -102,10 +102,10 @@ namespace gort::runtime {
 /// When nothing reaches the object any more but what it reaches itself, f(pointer to it) runs, on
 /// one goroutine that runs all of them, and it lives on for that; f may keep it. Then it has no
 /// finalizer, and dies in a later cycle, if nothing else is set. Of objects that reach each other
-/// those go first that are not reached; a cycle of them, none does. Not promised to run before the
-/// program ends. Throws runtime_error if there is one already, the object is not managed, or f is a
-/// null pointer or an empty std::function. Does not block. `nullptr` takes it away. Any thread. Go:
-/// runtime.SetFinalizer.
+/// those go first that are not reached; a cycle of them, none does; pointers of an object into
+/// itself make none. Not promised to run before the program ends. Throws runtime_error if there is
+/// one already, the object is not managed, or f is a null pointer or an empty std::function. Does
+/// not block. `nullptr` takes it away. Any thread. Go: runtime.SetFinalizer.
 template <class T, class F>
 requires std::invocable<F&, gc::ptr<T>>
 void set_finalizer(const gc::ptr<T>& object, F f) {

@@ -113,7 +113,7 @@ class conn {
   void set_linger(std::chrono::seconds wait, std::error_code& error);
   void set_linger(std::chrono::seconds wait);
 
-  /// Of no family after close(), and of an unnamed Unix socket.
+  /// Of no family after close(). An unnamed Unix socket's is "unix:@".
   endpoint local_endpoint() const;
   endpoint remote_endpoint() const;
 

@@ -14,7 +14,7 @@ enum class family : std::uint8_t { none, ip4, ip6, local };
 /// A value. Go: netip.AddrPort, net.UnixAddr.
 class endpoint {
  public:
-  /// Of no family: an unbound or unnamed socket.
+  /// Of no family: no socket, or one that is not connected.
   endpoint() noexcept = default;
 
   static endpoint ip4(std::array<std::uint8_t, 4> address, std::uint16_t port) noexcept;
@@ -23,6 +23,7 @@ class endpoint {
   static endpoint ip6(const std::array<std::uint8_t, 16>& address, std::uint16_t port,
                       std::uint32_t scope = 0) noexcept;
   /// A Unix-domain socket; a path that begins with '@' is in Linux's abstract namespace.
+  /// "@" alone is one without a name, as those that dial are (Go: the same).
   static endpoint local(std::string path);
 
   /// "127.0.0.1:80", "[::1]:80", "[fe80::1%eth0]:80", "unix:/path". Numbers only: nothing is looked

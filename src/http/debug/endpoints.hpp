@@ -23,10 +23,12 @@ struct endpoint {
   const char* title;
   const char* description;
   void (*serve)(request& r, response_writer& w);
+  bool changes = false;  // for may_ask(): it switches something on or off
 };
 
 /// src/http/debug/handlers.cpp is the table.
 std::span<const endpoint> all_endpoints() noexcept;
+bool is_served(const endpoint& e, const options& o) noexcept;
 
 // --- for the handlers
 
@@ -73,7 +75,8 @@ inline constexpr std::int64_t seconds_max = 3600;
 bool wait_for(request& r, std::chrono::nanoseconds time);
 
 // --- src/http/debug/profiles.cpp
-void serve_index_or_profile(request& r, response_writer& w);
+void serve_index(request& r, response_writer& w, const options& o);
+void serve_profile(request& r, response_writer& w);
 void serve_stacks(request& r, response_writer& w);
 void serve_rate(request& r, response_writer& w);
 

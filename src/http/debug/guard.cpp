@@ -29,8 +29,12 @@ namespace gort::http::debug {
 namespace {
 
 // What proxies add. Their values do not matter: who asks directly has none of them.
-constexpr std::string_view marks_of_proxies[] = {
-    "Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via"};
+bool is_mark_of_proxy(std::string_view name) {
+  constexpr std::string_view others[] = {"Forwarded", "X-Real-IP", "Via"};
+  constexpr std::string_view family = "X-Forwarded-";
+  return equal_fold(name.substr(0, family.size()), family) ||
+         std::ranges::any_of(others, [&](std::string_view each) { return equal_fold(name, each); });
+}
 
 bool is_local_address(const std::string& text) {
   std::error_code error;
@@ -38,24 +42,26 @@ bool is_local_address(const std::string& text) {
   return !error && (from.is_loopback() || from.family() == net::family::local);
 }
 
-// Asked for by a page that this machine has not served. A link that a person follows is none.
-bool is_for_another_site(const request& r) {
+// Asked for by a page that this machine has not served. A link to what is only read is none, for
+// the person who follows it sees the answer and that page does not.
+bool is_for_another_site(const request& r, bool changes) {
   if (std::string_view origin = r.header("Origin"); !origin.empty()) {
     const std::size_t scheme = origin.find("://");
     if (scheme != origin.npos) origin.remove_prefix(scheme + 3);
     if (!is_local_host(origin)) return true;
   }
-  return r.header("Sec-Fetch-Site") == "cross-site" && r.header("Sec-Fetch-Dest") != "document";
+  return r.header("Sec-Fetch-Site") == "cross-site" &&
+         (changes || r.header("Sec-Fetch-Dest") != "document");
 }
 
 // False: not from this machine; `why` says what told.
-bool is_local(const request& r, std::string_view& why) {
+bool is_local(const request& r, bool changes, std::string_view& why) {
   if (!is_local_address(r.remote_address())) {
     why = "only this machine may ask";
     return false;
   }
-  for (const std::string_view name : marks_of_proxies) {
-    if (!r.header().has(name)) continue;
+  for (const headers::field& each : r.header()) {
+    if (!is_mark_of_proxy(each.name)) continue;
     why = "not through a proxy";
     return false;
   }
@@ -63,7 +69,7 @@ bool is_local(const request& r, std::string_view& why) {
     why = "the Host must be this machine's own name: localhost";
     return false;
   }
-  if (is_for_another_site(r)) {
+  if (is_for_another_site(r, changes)) {
     why = "not for a page of another site";
     return false;
   }
@@ -102,9 +108,9 @@ void check_options(const options& o) {
   }
 }
 
-bool may_ask(const options& o, const request& r, response_writer& w) {
+bool may_ask(const options& o, const request& r, response_writer& w, bool changes) {
   std::string_view why;
-  if (!o.remote && !is_local(r, why)) {
+  if (!o.remote && !is_local(r, changes, why)) {
     refuse(w, status::forbidden, why);
     return false;
   }
@@ -115,6 +121,11 @@ bool may_ask(const options& o, const request& r, response_writer& w) {
   }
   if (o.allow != nullptr && !o.allow(r)) {
     refuse(w, status::forbidden, "not allowed");
+    return false;
+  }
+  if (changes && r.method() == "HEAD") {
+    w.header().set("Allow", "GET");
+    refuse(w, status::method_not_allowed, "GET only: it switches something");
     return false;
   }
   return true;

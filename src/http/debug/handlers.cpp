@@ -19,37 +19,37 @@ namespace {
 
 constexpr endpoint table[] = {
     // The profiles have their own descriptions (report/pprof/built_in.cpp).
-    {"GET /debug/pprof/", nullptr, nullptr, nullptr, serve_index_or_profile},
+    {"GET /debug/pprof/", nullptr, nullptr, nullptr, serve_profile},
     {"GET /debug/pprof/cmdline", "cmdline", "cmdline",
      "The command line of the program, a zero byte between its arguments.", serve_command_line},
     {"GET /debug/pprof/profile", "profile", "profile",
      "Where the process computes: a CPU profile of as many seconds as are asked for, else of 30.",
-     serve_cpu_profile},
+     serve_cpu_profile, true},
     {"GET /debug/pprof/symbol", "symbol", "symbol",
      "Names of functions for addresses, as 0x1+0x2 in the query or in the body.", serve_symbols},
     {"POST /debug/pprof/symbol", nullptr, nullptr, nullptr, serve_symbols},
     {"GET /debug/pprof/trace", "trace?seconds=5", "trace",
-     "The execution trace of so many seconds, for go tool trace.", serve_trace},
+     "The execution trace of so many seconds, for go tool trace.", serve_trace, true},
     {"GET /debug/pprof/wall", "wall?seconds=5", "wall",
      "Where goroutines are, whether they compute or wait, for as many seconds as are asked for, "
      "else "
      "30: by looking at some of them a hundred times a second.",
-     serve_wall_profile},
-    {"GET /debug/fgprof", nullptr, nullptr, nullptr, serve_wall_profile},
-    {"GET /debug/trace", nullptr, nullptr, nullptr, serve_trace},
+     serve_wall_profile, true},
+    {"GET /debug/fgprof", nullptr, nullptr, nullptr, serve_wall_profile, true},
+    {"GET /debug/trace", nullptr, nullptr, nullptr, serve_trace, true},
     {"GET /debug/stacks", "../stacks", "stacks", "The same as goroutine?debug=2.", serve_stacks},
     {"GET /debug/vars", "../vars", "vars",
      "What the program publishes of itself, as JSON: Go's expvar.", serve_vars},
-    {"GET /debug/mutex/enable", nullptr, nullptr, nullptr, serve_rate},
-    {"GET /debug/mutex/disable", nullptr, nullptr, nullptr, serve_rate},
-    {"GET /debug/block/enable", nullptr, nullptr, nullptr, serve_rate},
-    {"GET /debug/block/disable", nullptr, nullptr, nullptr, serve_rate},
+    {"GET /debug/mutex/enable", nullptr, nullptr, nullptr, serve_rate, true},
+    {"GET /debug/mutex/disable", nullptr, nullptr, nullptr, serve_rate, true},
+    {"GET /debug/block/enable", nullptr, nullptr, nullptr, serve_rate, true},
+    {"GET /debug/block/disable", nullptr, nullptr, nullptr, serve_rate, true},
 };
 
-handler checked(handler h, std::shared_ptr<const options> o) {
-  return [h = std::move(h), o = std::move(o)](request& r, response_writer& w) {
+handler checked(handler h, std::shared_ptr<const options> o, bool changes = false) {
+  return [h = std::move(h), o = std::move(o), changes](request& r, response_writer& w) {
     w.header().set("X-Content-Type-Options", "nosniff");
-    if (may_ask(*o, r, w)) h(r, w);
+    if (may_ask(*o, r, w, changes)) h(r, w);
   };
 }
 
@@ -57,14 +57,19 @@ handler checked(handler h, std::shared_ptr<const options> o) {
 
 std::span<const endpoint> all_endpoints() noexcept { return table; }
 
+bool is_served(const endpoint& e, const options& o) noexcept {
+  const bool tells_it = e.serve == serve_command_line || e.serve == serve_vars;
+  return o.cmdline || !tells_it;
+}
+
 void handlers(mux& m, options o) {
   check_options(o);
   const auto shared = std::make_shared<const options>(std::move(o));
   for (const endpoint& each : table) {
-    const bool tells_it = each.serve == serve_command_line || each.serve == serve_vars;
-    if (tells_it && !shared->cmdline) continue;
-    m.handle(each.pattern, checked(each.serve, shared));
+    if (is_served(each, *shared)) m.handle(each.pattern, checked(each.serve, shared, each.changes));
   }
+  const auto index = [shared](request& r, response_writer& w) { serve_index(r, w, *shared); };
+  m.handle("GET /debug/pprof/{$}", checked(index, shared));
   if (shared->metrics != nullptr) m.handle("GET /metrics", checked(shared->metrics, shared));
 }
 

@@ -58,27 +58,6 @@ void append_row(std::string& page, std::string_view count, std::string_view link
   page += "</td></tr>\n";
 }
 
-void serve_index(request& r, response_writer& w) {
-  if (!parameters(r, w, {}).good()) return;
-  std::string page =
-      "<!doctype html>\n<html><head><title>/debug/pprof/</title>\n"
-      "<style>td { padding: 2px 1em 2px 0; vertical-align: top }</style></head>\n"
-      "<body>\n/debug/pprof/\n<p>debug=1 in a link shows text; without it "
-      "<code>go tool pprof</code> reads it. seconds=N shows what changes meanwhile.</p>\n"
-      "<table>\n<thead><tr><td>Count</td><td>Profile</td><td></td></tr></thead>\n";
-  for (const pprof::profile* each : pprof::profiles()) {
-    const pprof::built_in* kind = pprof::detail::profile_access::of(*each);
-    append_row(page, std::to_string(each->count()), link_to(each->name()) + "?debug=1",
-               each->name(), kind == nullptr ? "the program's own" : kind->description);
-  }
-  for (const endpoint& each : all_endpoints()) {
-    if (each.link != nullptr) append_row(page, "", each.link, each.title, each.description);
-  }
-  page += "</table>\n<a href=\"goroutine?debug=2\">full goroutine stack dump</a>\n</body></html>\n";
-  w.header().set("Content-Type", "text/html; charset=utf-8");
-  w.write(page);
-}
-
 // What has changed in the time that was asked for.
 void serve_delta(request& r, response_writer& w, const pprof::profile& which,
                  const pprof::built_in* kind, std::int64_t seconds) {
@@ -115,7 +94,16 @@ bool take_filter(const request& r, parameters& given, pprof::goroutine_filter& t
 
 void write_dump(response_writer& w, const pprof::goroutine_filter& which) {
   w.header().set("Content-Type", "text/plain; charset=utf-8");
-  pprof::write_goroutine_dump(writer_to(w), which);
+  const auto write = writer_to(w);
+  bool is_empty = true;
+  pprof::write_goroutine_dump(
+      [&](std::string_view piece) {
+        is_empty = false;
+        write(piece);
+      },
+      which);
+  // Without a filter there is the one that serves this.
+  if (is_empty) write("no goroutine matches; their states: " + pprof::goroutine_states() + "\n");
 }
 
 // The dump can be narrowed down, which the profile cannot.
@@ -125,11 +113,40 @@ void serve_goroutine_dump(request& r, response_writer& w) {
   if (take_filter(r, given, which)) write_dump(w, which);
 }
 
-void serve_profile(request& r, response_writer& w, std::string_view name) {
+}  // namespace
+
+void serve_index(request& r, response_writer& w, const options& o) {
+  if (!parameters(r, w, {}).good()) return;
+  std::string page =
+      "<!doctype html>\n<html><head><title>/debug/pprof/</title>\n"
+      "<style>td { padding: 2px 1em 2px 0; vertical-align: top }</style></head>\n"
+      "<body>\n/debug/pprof/\n<p>debug=1 in a link shows text; without it "
+      "<code>go tool pprof</code> reads it. seconds=N shows what changes meanwhile.</p>\n"
+      "<table>\n<thead><tr><td>Count</td><td>Profile</td><td></td></tr></thead>\n";
+  for (const pprof::profile* each : pprof::profiles()) {
+    const pprof::built_in* kind = pprof::detail::profile_access::of(*each);
+    append_row(page, std::to_string(each->count()), link_to(each->name()) + "?debug=1",
+               each->name(), kind == nullptr ? "the program's own" : kind->description);
+  }
+  for (const endpoint& each : all_endpoints()) {
+    if (each.link != nullptr && is_served(each, o))
+      append_row(page, "", each.link, each.title, each.description);
+  }
+  page += "</table>\n<a href=\"goroutine?debug=2\">full goroutine stack dump</a>\n</body></html>\n";
+  w.header().set("Content-Type", "text/html; charset=utf-8");
+  w.write(page);
+}
+
+void serve_profile(request& r, response_writer& w) {
+  const std::string_view name = r.path().substr(root.size());
   if (name == "goroutine" && r.query_value("debug") == "2" && r.query_value("seconds").empty())
     return serve_goroutine_dump(r, w);
   const pprof::profile* which = pprof::lookup(name);
   if (which == nullptr) return refuse(w, status::not_found, "Unknown profile");
+  for (const std::string key : {"limit", "state", "label"}) {
+    if (name == "goroutine" && !r.query_value(key).empty())
+      return refuse(w, status::bad_request, "\"" + key + "\" needs debug=2, without seconds");
+  }
   const pprof::built_in* kind = pprof::detail::profile_access::of(*which);
   parameters given(r, w, {"debug", "gc", "seconds"});
   constexpr std::int64_t debug_max = 2;
@@ -146,14 +163,6 @@ void serve_profile(request& r, response_writer& w, std::string_view name) {
   else
     w.header().set("Content-Type", "text/plain; charset=utf-8");
   which->write_to(writer_to(w), static_cast<int>(debug));
-}
-
-}  // namespace
-
-void serve_index_or_profile(request& r, response_writer& w) {
-  const std::string_view name = r.path().substr(root.size());
-  if (name.empty()) return serve_index(r, w);
-  serve_profile(r, w, name);
 }
 
 void serve_stacks(request& r, response_writer& w) {

@@ -121,7 +121,7 @@ std::size_t draw_gap(std::int64_t rate) noexcept {
     if (!count_down(left, bytes)) return false;
     left = draw_gap(rate);
   }
-  return rate != 0;
+  return rate != 0 && profiles();
 }
 
 [[gnu::always_inline]] inline bool is_sampled(std::size_t bytes) noexcept {

@@ -15,6 +15,8 @@
 //   [std-mutex-2] Nothing of a mutex is touched after it has been unlocked: it may be gone.
 //   [std-mutex-3] The table's locks are gort's spin locks, whose holder is inside gort: nobody is
 //                 preempted there, and holds up others.
+//   [std-mutex-4] In a forked child, which has the table as its parent's threads left it and may
+//                 not use gort, what would touch it is the C library's alone.
 //
 // Off, a lock and an unlock cost two loads, a branch and a jump each. Not seen: waits in
 // std::condition_variable for its mutex, which the C library makes by itself, locks with a timeout,
@@ -34,6 +36,7 @@
 
 #include "record/contention.hpp"
 #include "sched/gmp/contention.hpp"
+#include "sched/gmp/fork.hpp"
 
 extern "C" {
 // What makes the linker take this file.
@@ -107,6 +110,7 @@ bool is_on() noexcept {
 }
 
 [[gnu::noinline]] int lock_and_measure(pthread_mutex_t* m) noexcept {
+  if (sched::in_forked_child()) return real_lock(m);  // [std-mutex-4]
   sched::lock_wait wait;
   place& at = place_of(m);
   wait.queued_ns = sched::lock_time_ns();
@@ -123,6 +127,7 @@ bool is_on() noexcept {
 
 // The stack is walked before the mutex is given up, so that who waits can be told by whom it was.
 [[gnu::noinline]] int unlock_and_charge(pthread_mutex_t* m, place& at) noexcept {
+  if (sched::in_forked_child()) return real_unlock(m);             // [std-mutex-4]
   const auto is_ours = [&] { return at.of.load_relaxed() == m; };  // with the lock
   std::int64_t delayed_ns = 0;
   {

@@ -208,9 +208,9 @@ class inflater {
 
   bool read_codes() noexcept {
     from_.fill();
-    const std::size_t literals = 257 + from_.take(5), distances = 1 + from_.take(5);
+    const std::size_t literal_count = 257 + from_.take(5), distance_count = 1 + from_.take(5);
     const std::size_t counted = 4 + from_.take(4);
-    if (literals > 286 || distances > 30) return false;
+    if (literal_count > 286 || distance_count > 30) return false;
     // Their lengths are in a code as well, whose own are in this order.
     constexpr std::array<std::uint8_t, 19> order = {16, 17, 18, 0, 8,  7, 9,  6, 10, 5,
                                                     11, 4,  12, 3, 13, 2, 14, 1, 15};
@@ -221,7 +221,7 @@ class inflater {
     }
     std::array<std::uint8_t, 286 + 30> all{};
     if (from_.failed() || !distances_.make(own, false)) return false;
-    const std::size_t wanted = literals + distances;
+    const std::size_t wanted = literal_count + distance_count;
     for (std::size_t i = 0; i < wanted;) {
       from_.fill();
       const unsigned symbol = distances_.take(from_);
@@ -240,8 +240,8 @@ class inflater {
     }
     const std::span<const std::uint8_t> lengths_of(all);
     return !from_.failed() && all[end_of_block] != 0 &&
-           literals_.make(lengths_of.first(literals)) &&
-           distances_.make(lengths_of.subspan(literals, distances));
+           literals_.make(lengths_of.first(literal_count)) &&
+           distances_.make(lengths_of.subspan(literal_count, distance_count));
   }
 
   bool run_block() noexcept {

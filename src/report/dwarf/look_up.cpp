@@ -43,16 +43,18 @@ namespace {
 // Also those without debug information, so that each file is opened once.
 detail::atomic<object*> objects;
 
-object* find_object(const os::loaded_function& loaded) noexcept {
+object* find_object(const os::loaded_object& loaded) noexcept {
   constexpr int objects_max = 256;
+  beginning its;
+  if (!read_beginning(loaded, its)) return nullptr;
   // Acquire: pairs with the exchange below.
   object* newest = objects.load_acquire();
   int count = 0;
   for (object* each = newest; each != nullptr; each = each->next, ++count) {
-    if (each->is(loaded)) return each;
+    if (each->is(loaded, its)) return each;
   }
   if (count >= objects_max) return nullptr;
-  auto* mine = make<object>(loaded);
+  auto* mine = make<object>(loaded, its);
   if (mine == nullptr) return nullptr;
   do {
     mine->next = newest;
@@ -61,21 +63,21 @@ object* find_object(const os::loaded_function& loaded) noexcept {
   return mine;
 }
 
-object* object_at(std::uintptr_t address, os::loaded_function& loaded) noexcept {
-  if (!os::find_loaded_object(address, loaded) || loaded.object_end == nullptr) return nullptr;
+object* object_at(std::uintptr_t address, os::loaded_object& loaded) noexcept {
+  if (!os::find_loaded(address, loaded) || loaded.object_end == nullptr) return nullptr;
   return find_object(loaded);
 }
 
 }  // namespace
 
 known look_up(std::uintptr_t pc, reader f, void* argument) noexcept {
-  os::loaded_function loaded;
+  os::loaded_object loaded;
   object* of = object_at(pc, loaded);
   return of == nullptr ? known::nothing : of->look_up(pc - loaded.bias, f, argument);
 }
 
 bool find_symbol(std::uintptr_t address, symbol_found& found) noexcept {
-  os::loaded_function loaded;
+  os::loaded_object loaded;
   const object* of = object_at(address, loaded);
   const symbol_entry entry =
       of == nullptr ? symbol_entry() : of->find_symbol(address - loaded.bias);
@@ -85,7 +87,7 @@ bool find_symbol(std::uintptr_t address, symbol_found& found) noexcept {
 }
 
 bool file_is_in_place(std::uintptr_t pc) noexcept {
-  os::loaded_function loaded;
+  os::loaded_object loaded;
   const object* of = object_at(pc, loaded);
   return of != nullptr && of->is_in_place(loaded);
 }

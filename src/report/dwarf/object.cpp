@@ -17,7 +17,8 @@ bool answer::says_the_same(const answer& other) const noexcept {
   return innermost.line == other.innermost.line && bare(file()) == bare(other.file());
 }
 
-object::object(const os::loaded_function& loaded) noexcept : file_(loaded) {
+object::object(const os::loaded_object& loaded, const beginning& its) noexcept
+    : file_(loaded, its) {
   symbols_.read(file_.symbols().symbols, file_.symbols().names);
   const bytes info = file_.debug()[section::info];
   if (!info.empty()) find_units(info);
@@ -107,7 +108,7 @@ const char* object::name_of(const unit_content& here, std::uint64_t entry) const
     const std::uint64_t code = at.uleb();
     if (!(is_here ? here.calls.find_layout(of, code, layout) : of.find(code, layout))) break;
     const char* linked = nullptr;
-    std::uint64_t next = 0;
+    std::uint64_t origin = 0;
     of.each_attribute(layout, at, [&](attribute name, const value& is) {
       switch (name) {
         case attribute::name:
@@ -116,12 +117,12 @@ const char* object::name_of(const unit_content& here, std::uint64_t entry) const
         case attribute::linkage_name:
         case attribute::mips_linkage_name: linked = of.text(is); break;
         case attribute::abstract_origin:
-        case attribute::specification: next = is.is == value::kind::entry ? is.number : 0; break;
+        case attribute::specification: origin = is.is == value::kind::entry ? is.number : 0; break;
         default: break;
       }
     });
     if (linked != nullptr) return linked;
-    entry = next;
+    entry = origin;
   }
   return bare;
 }

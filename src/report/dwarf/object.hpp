@@ -49,18 +49,20 @@ struct answer {
 class object {
  public:
   /// Reads its file, and the list of its units.
-  explicit object(const os::loaded_function& loaded) noexcept;
+  object(const os::loaded_object& loaded, const beginning& its) noexcept;
   /// Gives back large tables only. What it has told is gone.
   ~object();
   object(const object&) = delete;
   object& operator=(const object&) = delete;
 
-  bool is(const os::loaded_function& loaded) const noexcept { return file_.is(loaded); }
+  bool is(const os::loaded_object& loaded, const beginning& its) const noexcept {
+    return file_.is(loaded, its);
+  }
 
   /// Of an address as the object counts.
   known look_up(std::uint64_t address, reader f, void* argument) noexcept;
   symbol_entry find_symbol(std::uint64_t address) const noexcept { return symbols_.find(address); }
-  bool is_in_place(const os::loaded_function& loaded) const noexcept {
+  bool is_in_place(const os::loaded_object& loaded) const noexcept {
     return file_.is_in_place(loaded);
   }
 

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <utility>
 
+#include "os/copy_if_there.hpp"
 #include "report/dwarf/inflate.hpp"
 #include "report/dwarf/path_text.hpp"
 
@@ -109,16 +110,26 @@ namespace {
 // The program's own file by that name, even if another one has taken its place.
 constexpr const char* own_program = "/proc/self/exe";
 
-const char* path_of(const os::loaded_function& loaded) noexcept {
+const char* path_of(const os::loaded_object& loaded) noexcept {
   return loaded.file != nullptr ? loaded.file : own_program;
+}
+
+std::size_t bytes_of(const os::loaded_object& loaded) noexcept {
+  if (loaded.object_end == nullptr) return 0;  // on older systems
+  return static_cast<std::size_t>(static_cast<const unsigned char*>(loaded.object_end) -
+                                  static_cast<const unsigned char*>(loaded.object));
 }
 
 }  // namespace
 
-object_file::object_file(const os::loaded_function& loaded) noexcept : object_(loaded.object) {
-  const bytes memory = memory_of(loaded);
-  if (memory.size() < beginning_.size()) return;
-  std::ranges::copy(memory.first(beginning_.size()), beginning_.begin());
+bool read_beginning(const os::loaded_object& loaded, beginning& to) noexcept {
+  to = {};
+  return bytes_of(loaded) < to.size() || os::copy_if_there(to.data(), loaded.object, to.size());
+}
+
+object_file::object_file(const os::loaded_object& loaded, const beginning& its) noexcept
+    : object_(loaded.object), beginning_(its) {
+  if (bytes_of(loaded) < its.size()) return;
   own_ = elf_file(path_of(loaded));
   const char* executed = loaded.file == nullptr ? os::executed_path() : nullptr;
   if (own_.empty() && executed != nullptr) own_ = elf_file(executed);  // without /proc
@@ -140,26 +151,23 @@ object_file::object_file(const os::loaded_function& loaded) noexcept : object_(l
   look_beside(path.c_str());
 }
 
-// Empty on older systems.
-bytes object_file::memory_of(const os::loaded_function& loaded) noexcept {
-  if (loaded.object_end == nullptr) return {};
-  return {static_cast<const unsigned char*>(loaded.object),
-          static_cast<const unsigned char*>(loaded.object_end)};
-}
-
-bool object_file::is(const os::loaded_function& loaded) const noexcept {
-  const bytes memory = memory_of(loaded);
-  return loaded.object == object_ &&
-         (memory.size() < beginning_.size() || same(memory.first(beginning_.size()), beginning_));
+bool object_file::is(const os::loaded_object& loaded, const beginning& its) const noexcept {
+  return loaded.object == object_ && its == beginning_;
 }
 
 // A loaded object has its file's beginning where it begins.
-bool object_file::is_of_own_file(const os::loaded_function& loaded) const noexcept {
-  const bytes memory = memory_of(loaded), header = own_.header(), id = own_.build_id();
-  if (own_.empty() || !same(memory.first(header.size()), header)) return false;
+bool object_file::is_of_own_file(const os::loaded_object& loaded) const noexcept {
+  const bytes header = own_.header(), id = own_.build_id();
+  if (own_.empty() || !same(bytes(beginning_).first(header.size()), header)) return false;
+  std::array<unsigned char, 64> there;
   const std::uint64_t at =
       loaded.bias + own_.build_id_address() - reinterpret_cast<std::uintptr_t>(loaded.object);
-  return same(cursor(from(memory, at)).take(id.size()), id);
+  const std::size_t size = bytes_of(loaded);
+  return id.empty() ||
+         (id.size() <= there.size() && at < size && id.size() <= size - at &&
+          os::copy_if_there(there.data(), static_cast<const unsigned char*>(loaded.object) + at,
+                            id.size()) &&
+          same(bytes(there).first(id.size()), id));
 }
 
 const elf_file::symbol_table& object_file::symbols() const noexcept {
@@ -167,7 +175,7 @@ const elf_file::symbol_table& object_file::symbols() const noexcept {
   return beside_.all_symbols().symbols.empty() ? own_.exported_symbols() : beside_.all_symbols();
 }
 
-bool object_file::is_in_place(const os::loaded_function& loaded) const noexcept {
+bool object_file::is_in_place(const os::loaded_object& loaded) const noexcept {
   return own_.is_at(path_of(loaded));
 }
 

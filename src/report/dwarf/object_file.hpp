@@ -67,15 +67,21 @@ class elf_file {
   bool split_off_ = false;
 };
 
+/// What a loaded object's memory begins with: most often the build id is in it, which lies behind
+/// the program headers. All zero for one that is smaller, and on older systems.
+using beginning = std::array<unsigned char, 1024>;
+/// False: it has been closed meanwhile.
+bool read_beginning(const os::loaded_object& loaded, beginning& to) noexcept;
+
 /// Never moved once it is in use.
 class object_file {
  public:
   /// Reads the file of what is loaded there, and the one that has its debug information where that
   /// is another: by its build id in /usr/lib/debug, or by its name beside the file.
-  explicit object_file(const os::loaded_function& loaded) noexcept;
+  object_file(const os::loaded_object& loaded, const beginning& its) noexcept;
 
-  /// Whether what is loaded there is what was there when this was made. Reads memory of the object.
-  bool is(const os::loaded_function& loaded) const noexcept;
+  /// Whether what is loaded there is what was there when this was made.
+  bool is(const os::loaded_object& loaded, const beginning& its) const noexcept;
   /// All empty: there is no debug information that is known to belong to it.
   const sections& debug() const noexcept { return is_own_ ? own_.debug() : beside_.debug(); }
   /// Whether there is some, though it may be of a kind that is not read.
@@ -84,17 +90,15 @@ class object_file {
   bool is_in_doubt() const noexcept { return in_doubt_; }
   const elf_file::symbol_table& symbols() const noexcept;
   /// Who opens the file by its name now gets what is loaded.
-  bool is_in_place(const os::loaded_function& loaded) const noexcept;
+  bool is_in_place(const os::loaded_object& loaded) const noexcept;
 
  private:
-  static bytes memory_of(const os::loaded_function& loaded) noexcept;
-  bool is_of_own_file(const os::loaded_function& loaded) const noexcept;
+  bool is_of_own_file(const os::loaded_object& loaded) const noexcept;
   void look_beside(const char* path) noexcept;
   bool take_beside(const char* path) noexcept;
 
   const void* object_;
-  // Of the memory: most often with the build id, which lies behind the program headers.
-  std::array<unsigned char, 1024> beginning_{};
+  beginning beginning_;
   elf_file own_;
   elf_file beside_;
   bool is_own_ = true;

@@ -184,6 +184,7 @@ bool trace_model::ready(const trace_event& e, bool force) {
   goroutine* g = find(e.id);
   if (g == nullptr || g->is != state::waiting) {
     if (e.at_ns <= settled_ns_) return true;  // that was seen
+    if (e.detail == record::told_again && g != nullptr && g->is == state::runnable) return true;
     if (force) repair("it does not wait");
     return force;
   }

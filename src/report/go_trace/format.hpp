@@ -9,9 +9,9 @@
 //   [format-2] The batches of one thread are written in the order of their times; times do not go
 //            back within one thread.
 //   [format-3] Every generation has one batch that says how fast the clock is: it counts
-//   nanoseconds. [format-4] The reader keeps one frame for each address and generation, so inlined
-//   frames get
-//            addresses of their own.
+//            nanoseconds.
+//   [format-4] The reader keeps one frame for each address and generation, so inlined frames, and
+//            those that say what a goroutine began with, have addresses of their own.
 #pragma once
 
 #include <array>

@@ -33,9 +33,11 @@ const std::vector<trace_names::known_frame>& trace_names::at(std::uint64_t retur
 
 // What a goroutine begins with is an instance of a template of ours: the user's function is its
 // argument. Its address is not that of its first instruction, to which a call at the end of the
-// function before it returns, if that call never does.
+// function before it returns, if that call never does. Nor is that what the frame has: a sample
+// may be of that instruction, in the function under its own name [format-4].
 trace_frame trace_names::entry(std::uint64_t function) {
-  trace_frame found{function + 1, "goroutine", "", 0};
+  constexpr std::uint64_t no_instruction = std::uint64_t{0xff} << 56;
+  trace_frame found{(function + 1) | no_instruction, "goroutine", "", 0};
   for (const known_frame& each : at(function + 1)) {
     found.file = each.frame.file;
     found.line = each.frame.line;

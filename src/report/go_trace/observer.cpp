@@ -32,6 +32,8 @@ constexpr std::size_t memo_bytes = std::size_t{2} << 20;
 record::stack_table stacks;
 stack::walk_memo walked_before;
 void* stack_memory = nullptr;
+// Who was told before the last trace ended may be on its way to the tables when the next begins.
+record::wide_gate stacks_gate;
 
 detail::spin_lock outside_lock;
 
@@ -63,13 +65,18 @@ void with_lane(sched::m* here, F f) noexcept {
   return number;
 }
 
-// Most stacks have been seen before.
+// Most stacks have been seen before. Whoever has the time of an event reads it before this: so
+// where this was late, the event is too old for the next trace, as its number is.
 [[gnu::noinline]] std::uint64_t own_stack() noexcept {
   const stack::frame_state from = stack::calling_frame();
   const sched::own_stack own = sched::own_stack_at(from.sp());
-  if (own.bounds.high == 0) return 0;  // a plain thread's
-  if (const std::uint32_t known = walked_before.find(from, own.bounds); known != 0) return known;
-  return walk_own(from, own);
+  sched::m* here = sched::current_m();
+  if (own.bounds.high == 0 || here == nullptr) return 0;  // a plain thread's
+  if (!stacks_gate.enter(here->samples.notes_stack)) return 0;
+  std::uint64_t number = walked_before.find(from, own.bounds);
+  if (number == 0) number = walk_own(from, own);
+  record::wide_gate::leave(here->samples.notes_stack);
+  return number;
 }
 
 template <bool with_stack>
@@ -129,6 +136,10 @@ void unblocked(const moment& at, detail::g& it, detail::g* by, std::int64_t) noe
     write_with<with_stack>(at, trace_kind::unblock, 0, it.id);
   else
     write(at, trace_kind::unblock, 0, it.id);
+}
+
+void unblocked_before(const moment& at, detail::g& it) noexcept {
+  write(at, trace_kind::unblock, record::told_again, it.id);
 }
 
 template <bool with_stack>
@@ -209,6 +220,7 @@ constexpr sched::observer table() noexcept {
   o.started = started;
   o.blocked = blocked<with_stacks>;
   o.unblocked = unblocked<with_stacks>;
+  o.unblocked_before = unblocked_before;
   o.yielded = yielded<with_stacks>;
   o.preempted = taken_off;
   o.strayed = strayed;
@@ -232,6 +244,14 @@ constexpr sched::observer trace_with_stacks = table<true>();
 constexpr sched::observer trace_without_stacks = table<false>();
 
 bool reset_trace_stacks() noexcept {
+  stacks_gate.close();
+  sched::m* each;
+  {
+    detail::spin_guard guard(sched::sched.lock);
+    each = sched::sched.all_ms;
+  }
+  for (; each != nullptr; each = each->all_next)  // written before it was listed
+    record::wide_gate::wait_for(each->samples.notes_stack);
   const std::size_t table_bytes = record::stack_table::bytes_for(stack_slots, stack_words);
   const std::size_t bytes = table_bytes + memo_bytes;
   if (stack_memory == nullptr) {
@@ -242,6 +262,7 @@ bool reset_trace_stacks() noexcept {
   }
   stacks.use(stack_memory, stack_slots, stack_words);
   walked_before.use(static_cast<char*>(stack_memory) + table_bytes, memo_bytes);
+  stacks_gate.open();
   return true;
 }
 
@@ -260,6 +281,7 @@ void note_in_trace(record::trace_kind kind, std::uint64_t id, std::uint64_t word
   const std::size_t first = text.copy(both, text_max);
   const std::size_t all = first + more.copy(both + first, text_max);
   const detail::inside_gort inside;
+  const std::int64_t now_ns = record::event_ns();
   sched::m& here = *sched::current_m();
   bool has_p = here.p_on_entry() != nullptr;
   if (!has_p) {
@@ -268,7 +290,7 @@ void note_in_trace(record::trace_kind kind, std::uint64_t id, std::uint64_t word
   }
   const std::uint64_t words[] = {own_stack(), kind == trace_kind::log ? first : word};
   with_lane(&here, [&](lane& to) {
-    to.write(record::event_ns(), kind, has_p ? 0 : without_p, id, words, 2, {both, all});
+    to.write(now_ns, kind, has_p ? 0 : without_p, id, words, 2, {both, all});
   });
 }
 

@@ -14,7 +14,8 @@ namespace gort::report {
 /// Tables for sched::observe(): all events, with the stacks of those that have one, or without.
 extern const sched::observer trace_with_stacks, trace_without_stacks;
 
-/// Both all zero again: not while anybody may write. False: no memory.
+/// Both all zero again: waits for those who still write. CPU samples' gate is closed. False: no
+/// memory.
 bool reset_trace_stacks() noexcept;
 record::stack_table& trace_stacks() noexcept;
 

@@ -114,7 +114,7 @@ std::int64_t trace_reader::take(trace_order* to) {
   return complete_ns;
 }
 
-void trace_reader::look_again(trace_order& to) {
+void trace_reader::look_again(trace_order& to, trace_order* others) {
   const auto add = [&](const record::trace_chunk& chunk) {
     const std::size_t lane = index_of(*chunk.of);
     reading at{0, chunk.base_ns};
@@ -128,7 +128,7 @@ void trace_reader::look_again(trace_order& to) {
     index_of(*each);
     if (const record::trace_chunk* now = each->current(); now != nullptr) unfinished.push_back(now);
   }
-  read_full(nullptr);
+  read_full(others);
   for (const trace_event& each : kept_samples_) to.add(samples_lane, trace_event(each));
   for (const record::trace_chunk* each : kept_) add(*each);
   for (const record::trace_chunk* each : unfinished) {

@@ -30,8 +30,9 @@ class trace_reader {
   /// [reader-3].
   void keep(bool yes) noexcept { keeps_ = yes; }
   std::deque<record::trace_chunk*>& kept() noexcept { return kept_; }
-  /// What is kept, and what is not full yet, into `to`.
-  void look_again(trace_order& to);
+  /// What is kept, and what is not full yet, into `to`. What has become full since take() is read
+  /// on the way: into `others`, as by take() (null: nobody wants it).
+  void look_again(trace_order& to, trace_order* others);
   /// Of what is kept.
   void forget_samples_before(std::int64_t at_ns);
 

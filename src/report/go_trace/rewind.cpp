@@ -137,6 +137,8 @@ void rewind_to(std::int64_t at_ns, const trace_order& events, const trace_snapsh
   latest_events unseen(events, end);
   events.backwards([&](const trace_event& e, bool force) {
     if (e.at_ns < at_ns || e.at_ns > end.settled_ns) return true;
+    // It was runnable before that, or another says when it became so.
+    if (e.kind == trace_kind::unblock && e.detail == record::told_again) return true;
     const bool possible = w.can_undo(e);
     if (!possible && unseen.has(e)) return true;
     if (!force && !possible) return false;

@@ -80,7 +80,7 @@ bool trace_session::open(std::size_t buffer_bytes) {
   record::tune_event_clock([](std::int64_t ns) { gort::sleep(std::chrono::nanoseconds(ns)); });
   chunks_ = others ? std::max(chunks_, wanted) : wanted;
   if (!record::open_trace_pool(chunks_)) return false;
-  if (others || snapshot_in_progress_) return true;
+  if (others || snapshot_of_.load_relaxed() != nullptr) return true;
   reader_.take(nullptr);  // what was left by the last one
   record::begin_losses();
   return reset_trace_stacks();
@@ -129,10 +129,10 @@ bool trace_session::start_reader(void (*reads)(trace_session&)) {
   return sched::start_system_goroutine(
       "trace reader",
       [](detail::spawn_record* record) {
-        void (*reads)(trace_session&);
-        std::memcpy(&reads, record->storage, sizeof(reads));
+        void (*run)(trace_session&);
+        std::memcpy(&run, record->storage, sizeof(run));
         detail::spawn_free(record);
-        reads(only());
+        run(only());
       },
       reinterpret_cast<void*>(reads));
 }
@@ -254,6 +254,7 @@ std::error_code trace_session::start_recorder(const void* who,
   record::trace_samples_gate.open();
   is_on.store_relaxed(1);  // a hint
   recorder_ = recorder{who, how, seen.settled_ns};
+  recorder_of_.store_relaxed(who);
   reader_.keep(true);
   return {};
 }
@@ -267,15 +268,11 @@ void trace_session::stop_recorder(const void* who) noexcept {
   const guard held(lock_);
   if (!recorder_.has_value() || recorder_->who != who) return;
   recorder_.reset();
+  recorder_of_.store_relaxed(nullptr);
   reader_.keep(false);
   reader_.forget_samples_before(record::event_ns());
   drop_kept();
   observe_no_more();
-}
-
-bool trace_session::records_for(const void* who) noexcept {
-  const guard held(lock_);
-  return recorder_.has_value() && recorder_->who == who;
 }
 
 // Whole chunks, oldest first: those that are older than the wish, and those beyond the bound.
@@ -299,7 +296,7 @@ struct trace_session::snapshot_end {
   ~snapshot_end() {
     if (!has_begun) return;
     const guard held(of.lock_);
-    of.snapshot_in_progress_ = false;
+    of.snapshot_of_.store_relaxed(nullptr);
   }
 };
 
@@ -310,16 +307,22 @@ std::error_code trace_session::write_recorder(const void* who, const trace::sink
   trace_snapshot seen;
   std::int64_t began_ns = 0;
   std::uint64_t untold = 0;
+  // [session-1]. Looked at again under the lock.
+  if (records_for(who) && snapshot_of_.load_relaxed() == who)
+    return trace::errc::snapshot_in_progress;
   {
     const guard held(lock_);
     if (!recorder_.has_value() || recorder_->who != who) return trace::errc::recorder_disabled;
-    if (std::exchange(snapshot_in_progress_, true)) return trace::errc::snapshot_in_progress;
+    if (snapshot_of_.load_relaxed() != nullptr) return trace::errc::snapshot_in_progress;
+    snapshot_of_.store_relaxed(who);
     ending.has_begun = true;
     refresh_symbols();
     if (!seen.take(nullptr, recorder_->how.stacks)) return trace::errc::no_memory;
-    reader_.take(stream_ == nullptr ? nullptr : &stream_->order);
-    if (stream_ != nullptr) stream_->order.settle();
-    reader_.look_again(events);
+    trace_order* streamed = stream_ == nullptr ? nullptr : &stream_->order;
+    reader_.take(streamed);
+    if (streamed != nullptr) streamed->settle();
+    reader_.look_again(events, streamed);
+    if (streamed != nullptr) streamed->settle();
     untold = record::untold_losses();
     began_ns = recorder_->forgotten_ns + 1;
   }

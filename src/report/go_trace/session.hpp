@@ -2,7 +2,9 @@
 //
 // Invariants
 //   [session-1] Everything here is guarded by `lock`, a gort::mutex, but what the scheduler's seams
-//               write (record/trace_lane.hpp) and `is_on`, a hint.
+//               write (record/trace_lane.hpp), and `is_on`, a hint. `recorder_of` and
+//               `snapshot_of` are changed under it, and read without: who makes a snapshot holds it
+//               for milliseconds, and whoever is refused for that is in a hurry.
 //   [session-2] While there is a stream or a recorder, a goroutine of ours reads the lanes every
 //               `period_ns`: that of the stream, if there is one. What it makes of them waits in
 //               the stream.
@@ -43,7 +45,7 @@ class trace_session {
 
   std::error_code start_recorder(const void* who, const trace::flight_recorder::config& how);
   void stop_recorder(const void* who) noexcept;
-  bool records_for(const void* who) noexcept;
+  bool records_for(const void* who) const noexcept { return recorder_of_.load_relaxed() == who; }
   /// `last` becomes the same as `how` where all of it has been written.
   std::error_code write_recorder(const void* who, const trace::sink& to, trace::counts& how,
                                  trace::counts& last);
@@ -101,8 +103,9 @@ class trace_session {
   std::shared_ptr<live_stream> stream_;
   std::weak_ptr<live_stream> ended_;  // the last one, while a part of it waits
   std::optional<recorder> recorder_;
-  std::size_t chunks_ = 0;  // that the lanes may use
-  bool snapshot_in_progress_ = false;
+  detail::atomic<const void*> recorder_of_;  // its `who`; null: there is none
+  detail::atomic<const void*> snapshot_of_;  // whose is being made
+  std::size_t chunks_ = 0;                   // that the lanes may use
   bool recorder_is_read_ = false;  // by a goroutine of its own
 };
 

@@ -27,7 +27,8 @@ cpu_classes read_cpu_classes(const record::managed_facts& heap) noexcept {
   cpu_classes out;
   out.user_ns = at_least_as_before(procs.user_ns > helped_ns ? procs.user_ns - helped_ns : 0);
   out.idle_ns = procs.idle_ns;
-  out.scavenge_ns = procs.scavenge_ns;
+  out.scavenge_assist_ns = heap.give_back_over_limit_ns;
+  out.scavenge_background_ns = procs.scavenge_ns + heap.give_back_ns;
   out.dedicated_ns = heap.mark_ns + heap.sweep_ns;
   out.assist_ns = heap.assist_ns;
   out.idle_mark_ns = heap.idle_ns;

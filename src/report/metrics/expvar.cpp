@@ -16,6 +16,7 @@
 
 #include "os/text_file.hpp"
 #include "report/metrics/mem_stats.hpp"
+#include "report/utf8.hpp"
 #include "sched/gmp/current.hpp"
 
 namespace gort::expvar {
@@ -63,7 +64,7 @@ std::string memory_statistics() {
       {"MSpanSys", m.mspan_sys},
       {"MCacheInuse", m.mcache_inuse},
       {"MCacheSys", m.mcache_sys},
-      {"BuckHashSys", 0},
+      {"BuckHashSys", m.buck_hash_sys},
       {"GCSys", m.gc_sys},
       {"OtherSys", m.other_sys},
       {"NextGC", m.next_gc},
@@ -104,29 +105,6 @@ struct published {
                                                    {"memstats", memory_statistics}};
 };
 
-// How many bytes of `text`, from its beginning on, are one character of UTF-8; 0: it is none.
-std::size_t character(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned lead = byte(0);
-  const std::size_t size = lead < 0x80 ? 1
-                           : lead < 0xc2
-                               ? 0  // in the midst of one, or two bytes for what needs one
-                           : lead < 0xe0 ? 2
-                           : lead < 0xf0 ? 3
-                           : lead < 0xf5 ? 4
-                                         : 0;
-  if (size > text.size()) return 0;
-  for (std::size_t i = 1; i < size; ++i)
-    if ((byte(i) & 0xc0) != 0x80) return 0;
-  if (size < 3) return size;
-  // Longer than needed, halves of UTF-16's pairs, beyond the last one.
-  const unsigned second = byte(1);
-  if ((lead == 0xe0 && second < 0xa0) || (lead == 0xed && second > 0x9f) ||
-      (lead == 0xf0 && second < 0x90) || (lead == 0xf4 && second > 0x8f))
-    return 0;
-  return size;
-}
-
 // Never destroyed: goroutines may read while static destructors run.
 published& those() {
   static auto* made = new published;
@@ -147,7 +125,7 @@ void publish(std::string_view name, function json) {
 std::string quoted(std::string_view text) {
   std::string out = "\"";
   while (!text.empty()) {
-    const std::size_t size = character(text);
+    const std::size_t size = report::character_bytes(text);
     const char c = text.front();
     const auto u = static_cast<unsigned char>(c);
     constexpr char digits[] = "0123456789abcdef";

@@ -37,15 +37,17 @@ inline constexpr metric go_table[] = {
     seconds(
         "/cpu/classes/idle:cpu-seconds", [](gathered& g) { return in_seconds(g.cpu().idle_ns); },
         "Time for which processors had nothing to run."),
-    seconds("/cpu/classes/scavenge/assist:cpu-seconds", no_seconds,
-            "CPU time for giving memory back because a limit was near."),
+    seconds(
+        "/cpu/classes/scavenge/assist:cpu-seconds",
+        [](gathered& g) { return in_seconds(g.cpu().scavenge_assist_ns); },
+        "CPU time for giving memory back because a limit was near."),
     seconds(
         "/cpu/classes/scavenge/background:cpu-seconds",
-        [](gathered& g) { return in_seconds(g.cpu().scavenge_ns); },
-        "CPU time for giving the pages of unused stacks back to the system."),
+        [](gathered& g) { return in_seconds(g.cpu().scavenge_background_ns); },
+        "CPU time for giving pages of the heap and of unused stacks back to the system."),
     seconds(
         "/cpu/classes/scavenge/total:cpu-seconds",
-        [](gathered& g) { return in_seconds(g.cpu().scavenge_ns); },
+        [](gathered& g) { return in_seconds(g.cpu().scavenge_ns()); },
         "The sum of the /cpu/classes/scavenge classes."),
     seconds(
         "/cpu/classes/total:cpu-seconds",
@@ -176,7 +178,9 @@ inline constexpr metric go_table[] = {
     gauge(
         "/memory/classes/other:bytes", [](gathered& g) { return g.memory().other; },
         "Records of goroutines that have not started, and of threads."),
-    gauge("/memory/classes/profiling/buckets:bytes", zero, "Tables of stacks in profiles."),
+    gauge(
+        "/memory/classes/profiling/buckets:bytes", [](gathered& g) { return g.memory().profiles; },
+        "Tables of stacks in profiles."),
     gauge(
         "/memory/classes/total:bytes", [](gathered& g) { return g.memory().total(); },
         "The sum of the /memory/classes."),

@@ -40,6 +40,7 @@ runtime::mem_stats mem_stats_of(const memory_facts& facts, const record::managed
   out.stack_sys = facts.stacks + facts.os_stacks;
   out.mspan_inuse = out.mspan_sys = facts.spans;
   out.mcache_inuse = out.mcache_sys = facts.processors;
+  out.buck_hash_sys = facts.profiles;
   out.gc_sys = facts.collector;
   out.other_sys = facts.other;
   out.next_gc = heap.goal_bytes;

@@ -21,6 +21,7 @@
 
 #include "os/clock.hpp"
 #include "os/malloc_facts.hpp"
+#include "record/event_table.hpp"
 #include "sched/gmp/census.hpp"
 #include "stack/resident.hpp"
 
@@ -75,6 +76,7 @@ memory_facts counted() noexcept {
   memory_facts out;
   out.os_stacks = own.thread_stack_bytes;
   out.processors = own.processor_bytes;
+  out.profiles = record::event_table::bytes_of_all();
   out.other = own.record_bytes;
   return out;
 }

@@ -17,12 +17,13 @@ struct memory_facts {
   std::uint64_t processors = 0;     // Ps with their queues and caches
   std::uint64_t spans = 0;          // the managed heap's records of its spans
   std::uint64_t collector = 0;      // its tables and worklists
+  std::uint64_t profiles = 0;       // tables of sampled events
   std::uint64_t other = 0;          // spawn records, Ms
 
   void add(const record::managed_facts& heap) noexcept;
   std::uint64_t total() const noexcept {
     return heap_objects + heap_unused + heap_free + heap_released + stacks + os_stacks +
-           processors + spans + collector + other;
+           processors + spans + collector + profiles + other;
   }
 };
 

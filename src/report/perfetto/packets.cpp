@@ -1,6 +1,10 @@
 #include "report/perfetto/packets.hpp"
 
+#include <string>
+
 #include <protozero/pbf_builder.hpp>
+
+#include "report/utf8.hpp"
 
 namespace gort::report {
 
@@ -54,7 +58,7 @@ void put(Message& to, interned_field where, Texts& fresh) {
 }  // namespace
 
 std::uint64_t perfetto_packets::table::number_of(std::string_view text) {
-  const auto [at, is_new] = numbers.try_emplace(std::string(text), numbers.size() + 1);
+  const auto [at, is_new] = numbers.try_emplace(as_utf8(text), numbers.size() + 1);
   if (is_new) fresh.emplace_back(at->second, at->first);  // a node's key stays where it is
   return at->second;
 }
@@ -77,6 +81,7 @@ void perfetto_packets::write() {
 
 void perfetto_packets::describe(track_id id, track_id parent, std::string_view name,
                                 bool is_process, bool is_counter) {
+  const std::string text = as_utf8(name);
   {
     builder<packet_field> p(packet_);
     builder<track_field> t(p, packet_field::track_descriptor);
@@ -85,9 +90,9 @@ void perfetto_packets::describe(track_id id, track_id parent, std::string_view n
     if (is_process) {
       builder<process_field> of(t, track_field::process);
       of.add_int32(process_field::pid, 1);
-      of.add_string(process_field::name, name.data(), name.size());
+      of.add_string(process_field::name, text);
     } else {
-      t.add_string(track_field::name, name.data(), name.size());
+      t.add_string(track_field::name, text);
     }
     if (is_counter) t.add_message(track_field::counter, "", 0);
   }

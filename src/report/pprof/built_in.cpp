@@ -24,8 +24,9 @@ constexpr built_in every[] = {
      true, block_count, collect_block, write_block_text, nullptr, set_block_rate, 10'000},
     {"creation",
      "The goroutines that exist, by who started them: the place of the go() call, and the labels "
-     "they have.",
-     true, goroutine_count, collect_creation, nullptr, nullptr},
+     "they have; and how many were started there, of those that were while "
+     "runtime::set_creation_profile() had switched it on.",
+     true, goroutine_count, collect_creation, write_creation_text},
     {"cputime",
      "The CPU time that goroutines have used, exactly, by who started them and by their labels; "
      "while runtime::set_cpu_accounting() has switched it on.",

@@ -62,7 +62,6 @@ std::int64_t period_ns = 0;
 std::uint32_t missed_max = 0;
 std::int64_t began_ns = 0;  // CLOCK_MONOTONIC
 std::int64_t began_unix_ns = 0;
-sink to;
 
 // How good the stacks were.
 gort::detail::atomic<std::int64_t> stacks, stacks_cut, frames, frames_without_pointer;
@@ -147,7 +146,6 @@ void start_cpu_profile(sink where, std::error_code& error) {
     error = std::make_error_code(std::errc::not_enough_memory);
     return;
   }
-  to = std::move(where);
   period_ns = second_ns / rate_hz.load_relaxed();
   // Several ticks may miss a thread that shares its CPU with many.
   constexpr std::int64_t missed_ns_max = second_ns / 5;
@@ -160,11 +158,10 @@ void start_cpu_profile(sink where, std::error_code& error) {
   if (const int refused = os::start_cpu_timers(period_ns, on_timer); refused != 0) {
     door.close();
     cpu_recording.abandon();
-    to = nullptr;
     error.assign(refused, std::generic_category());
     return;
   }
-  cpu_recording.started();
+  cpu_recording.started(std::move(where));
   profiler_note.wake();
 }
 
@@ -182,7 +179,7 @@ void stop_cpu_profile() {
         door.close();
       },
       [] {
-        const sink where = std::exchange(to, nullptr);
+        const sink where = cpu_recording.take_sink();
         write_proto(take_table(), where);
       },
       [] { report::empty(table); });

@@ -5,15 +5,19 @@
 #include <algorithm>
 #include <array>
 #include <exception>
+#include <map>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include <gort/debug.hpp>
 #include <gort/runtime.hpp>
 
+#include "record/made.hpp"
 #include "report/dump.hpp"
 #include "report/labels.hpp"
 #include "report/leaks.hpp"
+#include "report/pprof/sampled.hpp"
 #include "report/pprof/text.hpp"
 #include "report/snapshot.hpp"
 
@@ -105,8 +109,11 @@ profile_data collect_leaks() {
   return collect_stacks("goroutineleak", true);
 }
 
-profile_data collect_creation() {
-  profile_data data = counting("goroutine");
+namespace {
+
+// Calls add(creation site, labels) for each that exists.
+template <class F>
+void for_each_creation(F add) {
   report::snapshot seen;
   take_snapshot(seen, {.stacks = false}, sched::current_goroutine());
   std::vector<sample_label> labels;
@@ -114,9 +121,35 @@ profile_data collect_creation() {
                     const gort::detail::label_set* set) {
     take_labels(labels, view.name, set);
     const std::span<const void* const> site(&view.creation_pc, view.creation_pc == nullptr ? 0 : 1);
-    data.add(site, one, labels);
+    add(site, labels);
+  });
+}
+
+}  // namespace
+
+profile_data collect_creation() {
+  profile_data data({{"goroutine", "count"}, {"started", "count"}});
+  data.period_type = {"goroutine", "count"};
+  data.default_type = "goroutine";
+  data.period = 1;
+  data.time_ns = report::unix_time_ns();
+  for_each_creation([&](profile_data::stack site, const std::vector<sample_label>& labels) {
+    data.add(site, std::array<std::int64_t, 2>{1, 0}, labels);
+  });
+  record::goroutines_made.table().for_each([&](const record::event_table::bucket& each) {
+    const std::array<std::int64_t, 2> values{0, each.sum(record::made_things::made)};
+    data.add(each.frames(), values, report::labels_of(each));
   });
   return data;
+}
+
+// Only what exists.
+void write_creation_text(const sink& to, int) {
+  profile_data data = counting("goroutine");
+  for_each_creation([&](profile_data::stack site, const std::vector<sample_label>& labels) {
+    data.add(site, one, labels);
+  });
+  to(report::counts_as_text("creation", data));
 }
 
 namespace {
@@ -150,6 +183,20 @@ void write_goroutine_dump(const sink& to, const goroutine_filter& which) {
                                        .limit = which.limit});
   }
   if (guarded.thrown != nullptr) std::rethrow_exception(guarded.thrown);
+}
+
+std::string goroutine_states() {
+  report::snapshot seen;
+  take_snapshot(seen, {.stacks = false}, sched::current_goroutine());
+  std::map<std::string_view, std::size_t> counts;
+  seen.for_each([&](const sched::goroutine_view& view, const report::trace&,
+                    const gort::detail::label_set*) { ++counts[report::state_text(view)]; });
+  std::string out;
+  for (const auto& [state, count] : counts) {
+    (out += out.empty() ? "" : ", ") += state;
+    out += " (" + std::to_string(count) + ")";
+  }
+  return out;
 }
 
 void write_goroutine_text(const sink& to, int debug) {

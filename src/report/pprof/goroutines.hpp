@@ -13,6 +13,7 @@ namespace gort::pprof {
 std::int64_t goroutine_count();
 report::profile_data collect_goroutines();
 report::profile_data collect_creation();
+void write_creation_text(const sink& to, int debug);
 void write_goroutine_text(const sink& to, int debug);
 
 /// Which goroutines a dump shows: all of what is set must fit.
@@ -23,6 +24,8 @@ struct goroutine_filter {
   std::uint64_t limit = 0;  // so many at most; 0: all
 };
 void write_goroutine_dump(const sink& to, const goroutine_filter& which);
+/// "chan receive (5), running (1)": what a filter's state could be now.
+std::string goroutine_states();
 
 /// Of the last search.
 std::int64_t leak_count();

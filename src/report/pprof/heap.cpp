@@ -123,7 +123,7 @@ void append_mem_stats(std::string& to) {
   line("Stack", m.stack_inuse, m.stack_sys);
   line("MSpan", m.mspan_inuse, m.mspan_sys);
   line("MCache", m.mcache_inuse, m.mcache_sys);
-  line("BuckHashSys", 0);
+  line("BuckHashSys", m.buck_hash_sys);
   line("GCSys", m.gc_sys);
   line("OtherSys", m.other_sys);
   line("NextGC", m.next_gc);

@@ -76,10 +76,10 @@ profile* new_profile(std::string_view name) {
   if (name.empty()) throw runtime_error("pprof: NewProfile with empty name");
   registry& in = all();
   const std::lock_guard guard(in.lock);
-  const auto [at, is_new] = in.by_name.try_emplace(std::string(name));
-  if (!is_new) throw_with_name("pprof: NewProfile name already in use: ", name);
-  at->second = detail::profile_access::make(std::string(name), nullptr);
-  return at->second.get();
+  if (in.by_name.contains(name))
+    throw_with_name("pprof: NewProfile name already in use: ", name);
+  auto made = detail::profile_access::make(std::string(name), nullptr);
+  return in.by_name.emplace(std::string(name), std::move(made)).first->second.get();
 }
 
 std::int64_t profile::count() const {
@@ -114,9 +114,10 @@ void write_proto(const report::profile_data& data, const sink& to) {
   const std::size_t skipped = 1 + static_cast<std::size_t>(std::clamp<int>(skip, 0, skipped_max));
   const auto end = pcs + found.frames;
   const auto begin = pcs + std::min(found.frames, skipped);  // the first is this function
-  std::vector<const void*> frames(begin, std::min(end, begin + frames_max));
+  const std::vector<const void*> frames(begin, std::min(end, begin + frames_max));
+  detail::custom_stacks::added what{frames, goroutine_labels()};
   const std::lock_guard guard(custom_->lock);
-  if (!custom_->stacks.try_emplace(key, std::move(frames)).second)
+  if (!custom_->stacks.try_emplace(key, std::move(what)).second)
     throw runtime_error("pprof: Profile.Add of duplicate value");
 }
 
@@ -131,8 +132,15 @@ report::profile_data detail::collect_custom(const std::string& name, const custo
   data.period_type = {name, "count"};
   data.period = 1;
   data.time_ns = report::unix_time_ns();
+  std::vector<report::sample_label> labels;
   const std::lock_guard guard(from.lock);
-  for (const auto& [key, frames] : from.stacks) data.add(frames, std::array<std::int64_t, 1>{1});
+  for (const auto& [key, each] : from.stacks) {
+    labels.clear();
+    for_labels(each.labels, [&](std::string_view label, std::string_view value) {
+      labels.push_back({std::string(label), std::string(value)});
+    });
+    data.add(each.frames, std::array<std::int64_t, 1>{1}, labels);
+  }
   return data;
 }
 

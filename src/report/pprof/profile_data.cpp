@@ -61,6 +61,11 @@ void profile_data::subtract(const profile_data& earlier) {
   }
 }
 
+std::size_t profile_data::shown_first() const noexcept {
+  const auto at = std::ranges::find(types_, default_type, &value_type::type);
+  return at == types_.end() ? types_.size() - 1 : static_cast<std::size_t>(at - types_.begin());
+}
+
 std::int64_t profile_data::total(std::size_t type) const noexcept {
   std::int64_t sum = 0;
   for (const sample& each : samples_) sum += each.values[type];

@@ -64,8 +64,10 @@ class profile_data {
   const std::vector<value_type>& types() const noexcept { return types_; }
   /// In the order in which they came.
   const std::vector<sample>& samples() const noexcept { return samples_; }
+  /// The index of default_type's.
+  std::size_t shown_first() const noexcept;
   /// Over all samples.
-  std::int64_t total(std::size_t type = 0) const noexcept;
+  std::int64_t total(std::size_t type) const noexcept;
 
  private:
   std::vector<value_type> types_;

@@ -1,9 +1,11 @@
 // The wire form is protozero's business; here is what goes into it. The numbers of fields are those
 // of profile.proto.
 //
-// Where a mapping's flags say that functions are known, tools do not look for them: so that is said
-// only if every address of it has a function, as Go does. Else they ask the binary, or the symbol
-// endpoint.
+// Where a mapping's flags say that functions are known, tools do not look for them. Else they ask
+// the binary, or the symbol endpoint, and put what they find in place of all that is said of the
+// mapping: Go's tool puts lines without names there. So functions are said to be known if every
+// address has one, as Go does; and if debug information has told of any: one sample in a linkage
+// table's stub, which has no name, takes no other's away.
 #include "report/pprof/proto.hpp"
 
 #include <zlib.h>
@@ -17,6 +19,7 @@
 
 #include "os/mappings.hpp"
 #include "report/pprof/frames.hpp"
+#include "report/utf8.hpp"
 
 namespace gort::report {
 
@@ -86,6 +89,7 @@ class encoder {
   // A mapping's flags: everything that is in the profile of it has one.
   struct all_known {
     bool any = false;
+    bool any_line = false;
     bool functions = true;
     bool files = true;
     bool lines = true;
@@ -98,7 +102,7 @@ class encoder {
 
   std::int64_t text_index(std::string_view text) {
     const auto [at, is_new] =
-        texts_.try_emplace(std::string(text), static_cast<std::int64_t>(texts_.size()));
+        texts_.try_emplace(as_utf8(text), static_cast<std::int64_t>(texts_.size()));
     if (is_new) texts_in_order_.push_back(at->first);  // a node's key stays where it is
     return at->second;
   }
@@ -155,6 +159,7 @@ class encoder {
       for (const source_line& each : place.lines) {
         flags.files = flags.files && !each.file.empty();
         flags.lines = flags.lines && each.line != 0;
+        flags.any_line = flags.any_line || each.line != 0;
       }
       return i + 1;
     }
@@ -187,7 +192,7 @@ class encoder {
     if (what.file_offset != 0) to.add_uint64(mapping_field::file_offset, what.file_offset);
     to.add_int64(mapping_field::filename, file);
     put_nonzero(to, mapping_field::build_id, build);
-    if (!flags.any || !flags.functions) return;
+    if (!flags.any || !(flags.functions || flags.any_line)) return;
     to.add_bool(mapping_field::has_functions, true);
     if (flags.files) to.add_bool(mapping_field::has_filenames, true);
     if (flags.files && flags.lines) {

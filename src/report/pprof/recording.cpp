@@ -39,4 +39,6 @@ void throw_refusal(const std::error_code& error, const char* profile) {
   throw std::system_error(error, profile);
 }
 
+void throw_stopped_by_sink() { throw runtime_error("pprof: a profile is stopped by its own sink"); }
+
 }  // namespace gort::report

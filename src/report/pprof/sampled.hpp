@@ -24,10 +24,14 @@ inline std::vector<sample_label> labels_of(const record::event_table::bucket& fr
   return out;
 }
 
-/// Adds one at its place.
+/// Adds one of the profile's own, in place of the program's of that name, if there is one: a key
+/// with two values is one that readers refuse, or take for either.
 inline void add_label(std::vector<sample_label>& to, sample_label more) {
   const auto at = std::ranges::lower_bound(to, more.key, {}, &sample_label::key);
-  to.insert(at, std::move(more));
+  if (at != to.end() && at->key == more.key)
+    *at = std::move(more);
+  else
+    to.insert(at, std::move(more));
 }
 
 inline std::int64_t count_of(const record::event_table& table) noexcept {

@@ -81,20 +81,21 @@ void append_frames(std::string& to, frame_names& names, profile_data::stack fram
 }
 
 std::string counts_as_text(std::string_view name, const profile_data& data) {
+  const std::size_t value = data.shown_first();
   std::vector<const profile_data::sample*> sorted;
   for (const profile_data::sample& each : data.samples()) sorted.push_back(&each);
-  std::ranges::sort(sorted, [](const auto* a, const auto* b) {
-    if (a->values[0] != b->values[0]) return a->values[0] > b->values[0];
+  std::ranges::sort(sorted, [value](const auto* a, const auto* b) {
+    if (a->values[value] != b->values[value]) return a->values[value] > b->values[value];
     if (a->frames != b->frames) return a->frames < b->frames;
     return a->labels < b->labels;
   });
   std::string out(name);
   out += " profile: total ";
-  append_number(out, data.total());
+  append_number(out, data.total(value));
   out += "\n";
   frame_names names;
   for (const profile_data::sample* each : sorted) {
-    append_number(out, each->values[0]);
+    append_number(out, each->values[value]);
     out += " @";
     append_addresses(out, each->frames);
     out += "\n";

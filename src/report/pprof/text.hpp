@@ -10,7 +10,7 @@
 namespace gort::report {
 
 /// "name profile: total N", then a paragraph for each stack, most frequent first: of goroutines,
-/// threads, and what users count. The first type's values count. Throws std::bad_alloc.
+/// threads, and what users count. The values that tools show first. Throws std::bad_alloc.
 std::string counts_as_text(std::string_view name, const profile_data& data);
 
 /// " 0x4bd021 0x4be77f", the return addresses.

@@ -62,7 +62,6 @@ constinit event_table wall_table;  // [wall-1]
 constinit record::gate wall_door;
 gort::detail::atomic<std::int64_t> wall_began_ns{0};
 std::int64_t wall_began_unix_ns = 0;
-sink wall_to;
 
 std::uintptr_t tag_of(g_status what, wait_reason why) noexcept {
   return static_cast<std::uintptr_t>(what) << 8 | static_cast<std::uintptr_t>(why);
@@ -191,11 +190,10 @@ void start_wall_profile(sink where, std::error_code& error) {
     error.assign(barrier ? ENOMEM : ENOSYS, std::generic_category());
     return;
   }
-  wall_to = std::move(where);
   wall_began_ns.store_relaxed(os::monotonic_ns());
   wall_began_unix_ns = report::unix_time_ns();
   wall_door.open();
-  wall_recording.started();
+  wall_recording.started(std::move(where));
   wall_note.wake();
 }
 
@@ -209,7 +207,7 @@ void start_wall_profile(sink where) {
 void stop_wall_profile() {
   wall_recording.stop([] { wall_door.close(); },
                       [] {
-                        const sink where = std::exchange(wall_to, nullptr);
+                        const sink where = wall_recording.take_sink();
                         write_proto(take_wall_table(), where);
                       },
                       [] { report::empty(wall_table); });

@@ -20,12 +20,21 @@
 #endif
 GORT_NAMED_BY_ASSEMBLY constinit thread_local gort::detail::g* gort_current_g = nullptr;
 GORT_NAMED_BY_ASSEMBLY constinit thread_local std::uint32_t gort_inside = 0;
+GORT_NAMED_BY_ASSEMBLY constinit thread_local gort::detail::atomic<void*> gort_heap_cache;
 
 namespace gort::sched {
 
 scheduler sched;
 
 [[gnu::noinline]] std::uint32_t* own_inside_count() noexcept { return &gort_inside; }
+
+[[gnu::noinline]] detail::atomic<void*>* own_heap_cache() noexcept { return &gort_heap_cache; }
+
+void keep_heap_cache(p& mine, void* cache) noexcept {
+  detail::spin_guard guard(sched.lock);
+  mine.heap_cache = cache;
+  if (m* here = current_m(); here != nullptr) here->use(mine);  // inside gort it stays ours
+}
 
 }  // namespace gort::sched
 

@@ -18,6 +18,12 @@ inline m* current_m() noexcept {
 /// Where this thread counts how deep it is inside gort; other threads read it.
 std::uint32_t* own_inside_count() noexcept;
 
+/// Where the cache is found that this thread's P has in the managed heap; null there: it has none,
+/// or the thread has no P that it may use without a lock. arch::load_heap_cache() reads it.
+detail::atomic<void*>* own_heap_cache() noexcept;
+/// The calling thread's P has got one, for good. Inside gort.
+void keep_heap_cache(p& mine, void* cache) noexcept;
+
 /// Prints "fatal error: text" and the goroutines, and exits with status 2.
 [[noreturn]] void fatal(const char* text) noexcept;
 

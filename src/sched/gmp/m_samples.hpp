@@ -6,6 +6,7 @@
 #include <gort/detail/atomic.hpp>
 
 #include "record/event_table.hpp"
+#include "record/gate.hpp"
 
 namespace gort::sched {
 
@@ -18,7 +19,10 @@ struct m_samples {
   // Where its thread was interrupted by the signal of preemption, in whose handler it is, perhaps
   // parked in place (null: in none): written by the thread, inside gort.
   detail::atomic<const void*> interrupted_at{nullptr};
-  detail::atomic<std::int64_t> look_ns{0};  // [look-3]
+  detail::atomic<std::int64_t> look_ns{0};       // [look-3]
+  detail::atomic<const void*> look_of{nullptr};  // a goroutine; by who looks
+
+  record::wide_gate::place notes_stack{0};  // of the trace's stacks
 };
 
 }  // namespace gort::sched

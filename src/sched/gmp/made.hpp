@@ -18,6 +18,10 @@ inline maker* note_making(record::made_things& of) noexcept {
   return note_making_slow(of);
 }
 
+/// Starts of goroutines are counted by their creation site and labels, from now on or no more.
+/// Returns what it was. False for `on` stays: there is no memory.
+bool count_starts(bool on) noexcept;
+
 /// It has ended; `by` is cleared.
 inline void note_end(maker*& by) noexcept {
   if (by == nullptr) [[likely]]

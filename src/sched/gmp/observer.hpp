@@ -76,6 +76,9 @@ struct observer {
   /// `by`: who wakes it, as for created; null too if the network, or late. at.now_ns of a late one
   /// is now; when it was woken is `since_ns` (0: unknown), else since_ns == at.now_ns.
   void (*unblocked)(const moment& at, g& it, g* by, std::int64_t since_ns) noexcept = nullptr;
+  /// The trace alone: `it` is about to start, and was woken when this trace had not begun, or its
+  /// waker did not know. Another that was on before has been told, with the same table.
+  void (*unblocked_before)(const moment& at, g& it) noexcept = nullptr;
   /// With a P.
   void (*yielded)(const moment&, g& it) noexcept = nullptr;
   /// In a signal handler, under sched.lock; with the P that is about to be lost (p_stopped comes
@@ -134,8 +137,8 @@ struct observer {
 };
 
 /// Whose table it is. They are called in this order.
-enum class observers : std::uint8_t { trace, cpu_accounts, probes };
-constexpr std::size_t observers_max = 3;
+enum class observers : std::uint8_t { trace, cpu_accounts, starts, probes };
+constexpr std::size_t observers_max = 4;
 
 /// From now on `table` is told. It must live for ever. Any thread; not from a seam. What
 /// other threads are just doing may go untold. Who needs the whole story (that is the trace) stops

@@ -30,5 +30,9 @@ template <class T>
 GORT_LEFT_BY_SWITCH void poke_relaxed(detail::atomic<T>& x, T value) noexcept {
   __atomic_store(x.address(), &value, __ATOMIC_RELAXED);
 }
+template <class T>
+GORT_LEFT_BY_SWITCH void poke_more_relaxed(detail::atomic<T>& x, T more) noexcept {
+  __atomic_fetch_add(x.address(), more, __ATOMIC_RELAXED);
+}
 
 }  // namespace gort::sched

@@ -66,8 +66,8 @@ struct alignas(128) p : turn_keeping {
   alignas(64) detail::atomic<m*> holder;
   detail::atomic<std::uint32_t> preempt_tick{~std::uint32_t{0}};  // [preempt-3]
   int index = 0;
-  void* heap_cache = nullptr;  // the managed heap's (src/gc/allocate.cpp)
   // Guarded by sched.lock:
+  void* heap_cache = nullptr;  // the managed heap's (src/gc/allocate.cpp)
   p_status status = p_status::dead;
   p* idle_next = nullptr;
   m* stopped_in_place = nullptr;  // gets this P back when the world starts
@@ -135,6 +135,7 @@ struct m {
   int* errno_address = nullptr;
   m* idle_next = nullptr;  // guarded by sched.lock
   m* all_next = nullptr;   // likewise
+  os::memory_range signal_stack;  // likewise; empty while there is no thread
   note wake_note;
   const void* stack_low = nullptr;  // of the thread's own stack
   std::size_t stack_bytes = 0;
@@ -144,6 +145,9 @@ struct m {
   // another thread has just taken over [threads-2].
   detail::atomic<os::thread_handle> thread;
   const std::uint32_t* inside = nullptr;  // its count [inside-3]
+  // Its thread's word for `usable`'s heap_cache, so that an allocation need not come by here. What
+  // holds for the one holds for the other. Null: there is no thread.
+  detail::atomic<void*>* heap_cache = nullptr;
   std::uint64_t start_ticks = 0;          // written when it ends [threads-3]
 
   // Guarded by sched.lock.
@@ -176,9 +180,18 @@ struct m {
     detail::delay_point(detail::delay_at::use_p);
     return usable.load_relaxed();
   }
-  void hold_none() noexcept {  // sched.lock
-    held = nullptr;
+  // With sched.lock, as what follows.
+  void use(p& what) noexcept {
+    usable.store_relaxed(&what);
+    if (heap_cache != nullptr) heap_cache->store_relaxed(what.heap_cache);
+  }
+  void use_none() noexcept {
     usable.store_relaxed(nullptr);
+    if (heap_cache != nullptr) heap_cache->store_relaxed(nullptr);
+  }
+  void hold_none() noexcept {
+    held = nullptr;
+    use_none();
   }
 };
 
@@ -360,6 +373,9 @@ void flush_caches(p& here) noexcept;  // world stopped
 spawn_record* make_main_record(void (*invoke)(spawn_record*), void* argument);
 
 void for_each_started(void (*f)(g&, void*), void* argument) noexcept;  // world stopped
+
+// src/sched/threads/threads.cpp: of those that have a thread, under sched.lock.
+void for_each_signal_stack(void (*f)(const m&, void*), void* argument) noexcept;
 
 // src/sched/runtime/sysmon.cpp
 void sysmon_main(void*) noexcept;

@@ -79,7 +79,7 @@ void want_locked() noexcept {
 /// Calls what `which` points to in each table that has it.
 template <class Function, class... A>
 [[gnu::always_inline]] inline void call(Function observer::*which, A&... arguments) noexcept {
-#pragma GCC unroll 3
+#pragma GCC unroll 4
   for (const auto& each : tables) {
     const observer* o = each.load_acquire();  // pairs with the release in observe()
     if (o != nullptr && o->*which != nullptr) (o->*which)(arguments...);
@@ -170,12 +170,24 @@ bool is_in_place_locked(const g& it) noexcept {
 
 g_status note_state(g& it) noexcept {
   if (it.id == 0) return g_status::dead;
-  detail::spin_guard guard(sched.lock);  // for strays
-  if (is_in_place_locked(it)) return g_status::runnable;
-  // Acquire pairs with the release in blocks().
-  const g_status now = it.status.load_acquire();
-  if (now != g_status::waiting || it.readied.load_relaxed() == no_wake_up) return now;
-  it.readied.store_relaxed(traces.load_relaxed());
+  bool is_untold = false;
+  {
+    detail::spin_guard guard(sched.lock);  // for strays
+    if (is_in_place_locked(it)) return g_status::runnable;
+    // Acquire pairs with the release in blocks().
+    const g_status now = it.status.load_acquire();
+    if (now != g_status::waiting || it.readied.load_relaxed() == no_wake_up) return now;
+    is_untold = it.readied.load_relaxed() == wake_up_untold;
+    it.readied.store_relaxed(traces.load_relaxed());
+  }
+  // The new one need not be told, but whoever was there before must be: nobody does so later. Its
+  // waker may still be at it: since when is not to be read.
+  if (is_untold) {
+    const moment now = here_and_now();
+    g* nobody = nullptr;
+    std::int64_t since_ns = 0;
+    call(&observer::unblocked, now, it, nobody, since_ns);
+  }
   return g_status::runnable;
 }
 
@@ -210,7 +222,7 @@ void tell_late(const moment& when, g& it, std::int64_t since_ns) noexcept {
     call(&observer::unblocked, when, it, nobody, since_ns);
   } else if (readied != traces.load_relaxed()) {  // [seam-4]
     const observer* o = the_trace();
-    if (o != nullptr && o->unblocked != nullptr) o->unblocked(when, it, nobody, since_ns);
+    if (o != nullptr && o->unblocked_before != nullptr) o->unblocked_before(when, it);
   }
 }
 

@@ -24,7 +24,10 @@
 //            runnable. Neither needs a locked instruction. tests/model/seam_model.cpp.
 //   [seam-4] A trace may begin between a wake-up and the start that it leads to, and who wakes may
 //            not know yet: so `readied` says whether a trace was told, and which. Who starts the G
-//            tells a trace that was not.
+//            tells a trace that was not. One may begin beside another (a stream, a flight
+//            recorder): both have the same table and see the same events. So what is told for the
+//            new one's sake says so, and what the old one does not know yet is told when that
+//            begins.
 //   [seam-5] Where one G leaves and the next starts on the same M without a look around by g0, both
 //            have the time of the first (m::left_ns): a look at the clock costs as much as a
 //            switch. The pick between them may have taken some nanoseconds, a microsecond at most.

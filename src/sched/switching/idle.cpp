@@ -73,7 +73,7 @@ void hold_locked(m& who, p& what) noexcept {
   what.status = p_status::running;
   what.holder.store_release(&who);  // pairs with the acquires in sysmon and preempt()
   who.held = &what;
-  who.usable.store_relaxed(&what);                        // ordered by sched.lock
+  who.use(what);                                          // ordered by sched.lock
   what.tick.store_relaxed(what.tick.load_relaxed() + 1);  // for sysmon: somebody else's turn
   turns::change_holder(what);
 }

@@ -257,7 +257,8 @@ spawn_record* make_main_record(void (*invoke)(spawn_record*), void* argument) {
   record->id = 1;
   record->parent_id = 0;
   record->creation_pc = nullptr;
-  record->labels = nullptr;
+  record->labels =
+      add_reference(plain_labels(detail::current_g()->labels.load_relaxed()));  // [label-1]
   count_birth(nullptr);
   const detail::inside_gort inside;
   seam::created(*record, nullptr);

@@ -77,12 +77,12 @@ namespace {
 
 // False: it is inside gort, or nobody can tell.
 bool deprive_locked(m& who, p& what) noexcept {
-  who.usable.store_relaxed(nullptr);  // [hand-1], [inside-3]
+  who.use_none();  // [hand-1], [inside-3]
   detail::delay_point(detail::delay_at::take_p);
   // Acquire pairs with the release in exit_gort(): what the thread did with the P is visible.
   if (!os::fence_thread(who.thread.load_relaxed()) ||
       __atomic_load_n(who.inside, __ATOMIC_ACQUIRE) != 0) {
-    who.usable.store_relaxed(&what);
+    who.use(what);
     return false;
   }
   detail::delay_point(detail::delay_at::take_p);

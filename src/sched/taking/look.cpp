@@ -90,7 +90,12 @@ void look_at_running(const look_functions& f, g& who, std::int64_t ns) noexcept 
   if (os::activity_of(thread) == os::thread_activity::blocked)
     return f.asleep(who, thread, bounds_of(who), ns);
   if (!preemption_is_on()) return f.unseen(who, ns);
-  poke_relaxed(at->samples.look_ns, ns);  // [look-3]; the system orders it before the signal
+  // [look-3]; the system orders it before the signal
+  if (peek_relaxed(at->samples.look_of) == &who)
+    poke_more_relaxed(at->samples.look_ns, ns);
+  else
+    poke_relaxed(at->samples.look_ns, ns);
+  poke_relaxed(at->samples.look_of, static_cast<const void*>(&who));
   os::interrupt_thread(thread);
 }
 

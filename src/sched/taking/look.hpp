@@ -21,7 +21,7 @@
 //   [look-3] m_samples::look_ns is what a thread that looks at itself is to count; it is set before
 //            the signal. If it runs another goroutine by then it looks at that: one that runs on
 //            the same P at nearly the same time. If it runs none, or the signal comes to nothing,
-//            one look is lost.
+//            one look is lost; if it has no CPU, they count together when it has one.
 //
 // Not seen: goroutines that have no stack yet, and plain threads.
 //

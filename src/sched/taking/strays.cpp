@@ -10,11 +10,12 @@
 //             P. (Not inside blocking(), whose f may compute: like a C call in Go.) One that
 //             computes when the world is stopped is parked as `stopped`, stays in the list, and
 //             goes on without a P when the world starts.
-//   [stray-3] No signal is sent to one that sleeps in the kernel: a call that is restarted waits
-//             for its whole timeout again. So one that returns from its call while the world is
-//             stopped computes on until it enters gort; who cannot have that must look again. At
-//             the end of the process there is no call to be restarted: they are signaled, and what
-//             wakes them finds the signal first [freeze-3].
+//   [stray-3] No signal is sent to one that sleeps in a call of the kernel's: a call that is
+//             restarted waits for its whole timeout again. So one that returns from its call while
+//             the world is stopped computes on until it enters gort; who cannot have that must look
+//             again. (One that sleeps for a page is in none, and computes as soon as it is there:
+//             for it the signal waits.) At the end of the process there is no call to be restarted:
+//             they are signaled, and what wakes them finds the signal first [freeze-3].
 //   [stray-4] While all Ps are idle and sysmon sleeps, nobody notices one that returns from a call
 //             that was not announced, until sysmon wakes for another reason: 10 s at most, unless
 //             stackgiveback=0. It computes without a P as long, and takes nothing from anybody: who
@@ -107,6 +108,8 @@ bool strays_rest_locked() noexcept {
     if (cpu_ns == each->asleep_at_cpu_ns) continue;  // it has not run since
     if (os::activity_of(thread) == os::thread_activity::blocked) {
       each->asleep_at_cpu_ns = cpu_ns;
+      // It computes when the page has come: in the handler first, which parks it.
+      if (os::waits_for_page(thread)) os::interrupt_thread(thread);
     } else {
       os::interrupt_thread(thread);
       all = false;

@@ -132,6 +132,7 @@ bool park_thread_until(std::int64_t deadline_ns, wait_reason why) noexcept {
       return false;
     }
   }
+  const sleep_in_park marked;
   self->thread_note.sleep();  // readied just now: its wake() is on its way
   return true;
 }

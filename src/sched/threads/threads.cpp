@@ -183,7 +183,18 @@ bool bury_the_ended() noexcept {
   return rest;
 }
 
+void keep_signal_stack(m& here, os::memory_range what) noexcept {
+  const detail::spin_guard guard(sched.lock);
+  here.signal_stack = what;
+}
+
 }  // namespace
+
+void for_each_signal_stack(void (*f)(const m&, void*), void* argument) noexcept {
+  const detail::spin_guard guard(sched.lock);
+  for (const m* each = sched.all_ms; each != nullptr; each = each->all_next)
+    if (each->signal_stack.low != each->signal_stack.high) f(*each, argument);
+}
 
 m* make_m() noexcept {
   static detail::atomic<int> made;
@@ -200,9 +211,11 @@ void become_m(m& here) noexcept {
   here.exceptions = reinterpret_cast<exception_globals*>(abi::__cxa_get_globals());
   here.errno_address = &errno;
   here.inside = own_inside_count();
+  here.heap_cache = own_heap_cache();
   here.thread.store_relaxed(os::this_thread());  // [threads-2]
   find_own_stack(here);
   if (!os::use_alternate_stack()) fatal("gort: out of memory for a signal stack");
+  keep_signal_stack(here, os::own_alternate_stack());
   here.program_mask = os::open_signals_of_goroutines();
   here.samples.cpu_since_ns.store_relaxed(0);
   here.samples.cpu_own_since_ns.store_relaxed(0);
@@ -223,6 +236,7 @@ void leave_scheduler(m& here) noexcept {
   here.start_ticks = os::thread_start_ticks(os::thread_id());  // [threads-3]
   arch::store_current_g(nullptr);
   os::restore_signals(here.program_mask);
+  keep_signal_stack(here, {});
   os::drop_alternate_stack();
   passed_on how;
   bool wake_starter = false;
@@ -234,6 +248,7 @@ void leave_scheduler(m& here) noexcept {
       let_go_of_p_locked(here);
       pass_on_locked(*mine, how);
     }
+    here.heap_cache = nullptr;  // which goes with the thread
     const bool lives_on = here.borrowed != borrowed::no;
     m*& list = lives_on ? sched.free_ms : sched.ending;
     here.idle_next = list;

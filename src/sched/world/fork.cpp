@@ -11,9 +11,10 @@
 //
 // exit() runs the destructors of static objects, which may be gort's: an armed timer, a context, a
 // listener. So before the first of them the mark is taken off, and they work on the child's copy.
-// One that comes to a lock held by a thread that does not exist, or that would have to wait, ends
-// the process then and there, with the status that exit() was called with and standard streams
-// flushed: there is nothing to wait for, and behind such a lock things may be half changed.
+// One that comes to a lock held by a thread that does not exist, or that would have to wait, for
+// the world to stop too, ends the process then and there, with the status that exit() was called
+// with and standard streams flushed: there is nothing to wait for, and behind such a lock things
+// may be half changed. (What bounds its wait, as a dump does, does without those who would come.)
 //
 // A child of a process in which gort has not started yet is not marked: programs that become
 // daemons fork first. vfork(), posix_spawn() and with them popen(), system() and gort::exec do not
@@ -33,6 +34,7 @@
 #include "os/caught.hpp"
 #include "os/fork.hpp"
 #include "os/signals.hpp"
+#include "os/thread.hpp"
 #include "os/write.hpp"
 #include "sched/gmp/current.hpp"
 #include "sched/world/world.hpp"
@@ -56,6 +58,7 @@ void in_child() noexcept {
   forked.store_relaxed(1);  // there is no other thread
   os::restore_all_signals();
   os::forget_quit();  // its thread that prints is not here
+  os::give_way_to_nobody(gort_used_in_forked_child);
   watch_for_exit();
 }
 

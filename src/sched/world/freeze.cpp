@@ -274,9 +274,10 @@ std::int64_t look_after_frozen() noexcept {
   }
   if (now_ns < look_ns) return look_ns;
   const os::thread_handle waiting = ender.load_relaxed();
+  // In this order: one that has come from park() or goes there meanwhile has run.
+  const bool sleeps = os::sleeps_in_futex(waiting.id) && ender_parks.load_relaxed() == 0;
   const std::int64_t used_ns = os::thread_cpu_ns(waiting);
   const bool has_run = std::exchange(cpu_ns, used_ns) != used_ns;
-  const bool sleeps = ender_parks.load_relaxed() == 0 && os::sleeps_in_futex(waiting.id);
   if (sleeps && !has_run && try_enter_world_turn()) {
     const detail::inside_gort inside;
     if (sched.still.load_relaxed() == how) relent(waiting, how);

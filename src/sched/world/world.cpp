@@ -26,6 +26,7 @@
 #include "os/thread.hpp"
 #include "record/pauses.hpp"
 #include "sched/gmp/current.hpp"
+#include "sched/gmp/fork.hpp"
 #include "sched/gmp/seams.hpp"
 #include "sched/switching/netpoll.hpp"
 #include "sched/switching/schedule.hpp"
@@ -248,6 +249,10 @@ bool stop_all(std::int64_t deadline_ns, how_to_stop how) noexcept {
       if (sched.stop_waiting == 0 && strays_rest) return record::world_stands();
     }
     if (late_rounds > late_rounds_max) return false;
+    if (in_forked_child()) {  // nobody comes
+      if (deadline_ns < 0) gort_used_in_forked_child();
+      return false;
+    }
     if (!in_place) {
       if (!sched.stop_note.sleep(deadline_ns)) return false;
       continue;
