@@ -28,6 +28,7 @@
 #include "gc/heap.hpp"
 #include "support/run.hpp"
 #include "support/single_step.hpp"
+#include "support/single_step_words.hpp"
 #include "support/skip.hpp"
 
 namespace {
@@ -35,17 +36,8 @@ namespace {
 using namespace gort;
 using namespace gort::test;
 
-constexpr std::size_t page_bytes = 4096;
-
-struct leaf {
-  static constexpr std::uint64_t alive = 0x600dcafe600dcafe;
-  std::uint64_t canary = alive;
-  std::uint64_t rest[5] = {};
-};
-
 // --- what is stepped through: each moves the only pointer from `a` to `b`
 
-using words = gc::ptr<leaf>;
 using operation = void (*)(words& a, words& b);
 
 [[gnu::noinline]] void copies(words& a, words& b) {
@@ -121,22 +113,6 @@ constexpr named_operation operations[] = {
     {"weak", by_a_weak_pointer, false, false, true},
 };
 
-// Hidden from what is scanned conservatively.
-std::uintptr_t hidden_leaf = 0;
-
-bool lives() {
-  const std::uintptr_t address = ~hidden_leaf;
-  return managed::find(address) && *reinterpret_cast<std::uint64_t*>(address) == leaf::alive;
-}
-
-// A leaf that is old: what is new is not judged by the cycle that it was made in.
-[[gnu::noinline]] void make_old_leaf(words& a) {
-  a = gc::make<leaf>();
-  hidden_leaf = ~reinterpret_cast<std::uintptr_t>(a.get());
-  runtime::gc();
-  runtime::gc();
-}
-
 class gc_single_step : public testing::TestWithParam<named_operation> {
  public:
   static void SetUpTestSuite() { test::take_signals(); }
@@ -145,27 +121,6 @@ class gc_single_step : public testing::TestWithParam<named_operation> {
   }
 
  protected:
-  // f(words) on a plain thread, of whose stack nothing is scanned but what is in the table.
-  template <class Words, class F>
-  static void with(F f) {
-    test::with_procs(2, [&f] {
-      const int before = debug::set_gc_percent(-1);
-      over.store_release(false);
-      std::thread collecting(collect_on_demand);
-      std::thread([&f] {
-        const Words there;
-        f(there);
-      }).join();
-      set(over, true);
-      collecting.join();
-      debug::set_gc_percent(before);
-    });
-  }
-
-  static void put_back(words& a, words& b) {
-    if (!a) a = std::move(b);
-  }
-
   static void at_every_instruction(words& a, words& b, bool hold_up) {
     const operation run = GetParam().run;
     make_old_leaf(a);
@@ -210,36 +165,7 @@ class gc_single_step : public testing::TestWithParam<named_operation> {
 };
 long gc_single_step::total = 0;
 
-void have_obstacle(void* at) {
-  obstacle = at;
-  obstacle_bytes = page_bytes;
-}
-
-// Words of the table of roots, which it is read in the order of: the obstacle is between them.
-class in_table {
- public:
-  in_table() {
-    have_obstacle(memory_ + page_bytes);
-    for (std::size_t i = 0; i < 3; ++i) words_[i] = ::new (memory_ + i * page_bytes) words;
-    *words_[1] = gc::make<leaf>();
-  }
-  in_table(const in_table&) = delete;
-  in_table& operator=(const in_table&) = delete;
-  ~in_table() {
-    set_obstacle(PROT_READ | PROT_WRITE);
-    for (words* each : words_) each->~words();
-    munmap(memory_, 3 * page_bytes);
-  }
-  words& early() const { return *words_[0]; }
-  words& late() const { return *words_[2]; }
-
- private:
-  char* memory_ = static_cast<char*>(
-      mmap(nullptr, 3 * page_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-  words* words_[3] = {};
-};
-
-constexpr std::size_t words_of_page = page_bytes / sizeof(words);
+constexpr std::size_t words_of_page = step_page_bytes / sizeof(words);
 struct large {
   words all[8 * words_of_page];
 };

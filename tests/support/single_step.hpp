@@ -102,6 +102,7 @@ struct plan {
   long begin_at = -1;  // the instruction where marking begins; -1: before
   long end_at = -1;  // where it goes on to its end; the same as begin_at: a whole collection there
   bool hold_up = false;
+  bool (*at_each)() = nullptr;  // a whole collection at each instruction, then this; false: enough
 };
 inline plan now;
 inline long instructions = 0;
@@ -126,6 +127,13 @@ inline void on_trap(int, siginfo_t*, void* context) {
     ++stops;
     return true;
   };
+  if (now.at_each != nullptr) {
+    if (inside) return;
+    ++stops;
+    ask(whole);
+    if (!now.at_each()) step_no_more(context);
+    return;
+  }
   if (!now.hold_up) {
     if (!due(now.end_at)) return;
     ask(whole);
