@@ -192,6 +192,9 @@ TEST(perfetto, the_command_converts_files) {
   const test::ended none = test::run_shell(command + " trace convert /nonexistent " + out);
   EXPECT_NE(none.status, 0);
   EXPECT_TRUE(none.has("cannot read /nonexistent")) << none.head();
+  const test::ended no_trace = test::run_shell(command + " trace convert " + command + " " + out);
+  EXPECT_NE(no_trace.status, 0);
+  EXPECT_EQ(std::filesystem::file_size(out), made.size());  // what was there is kept
   // However the file is called the second time.
   std::filesystem::create_symlink(in, in + ".link");
   for (const std::string& same : {in, "/tmp/../" + in, in + ".link"}) {

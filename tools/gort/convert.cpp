@@ -31,11 +31,15 @@ std::string read_file(const std::string& path) {
   return all_of(in);
 }
 
-void convert(const std::string& trace, std::ostream& to, const std::string& path) {
+// What is no trace empties no file.
+void convert_into_file(const std::string& trace, const std::string& path) {
+  std::ofstream out;
   gort::trace::to_perfetto(trace, [&](std::string_view bytes) {
-    to.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+    if (!out.is_open()) out.open(path, std::ios::binary);
+    if (!out) throw std::runtime_error("cannot write " + path);
+    out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
   });
-  if (!to.flush()) throw std::runtime_error("cannot write " + path);
+  if (!out.flush()) throw std::runtime_error("cannot write " + path);
 }
 
 }  // namespace
@@ -43,14 +47,15 @@ void convert(const std::string& trace, std::ostream& to, const std::string& path
 int convert_trace(const std::string& from, const std::string& to) {
   const std::string trace = read_file(from);
   if (to == "-") {
-    convert(trace, std::cout, to);
+    gort::trace::to_perfetto(trace, [](std::string_view bytes) {
+      std::cout.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+    });
+    if (!std::cout.flush()) throw std::runtime_error("cannot write to standard output");
   } else {
     std::error_code none;  // there is no such file yet
     if (std::filesystem::equivalent(from, to, none))
       throw std::runtime_error(to + " is the trace itself");
-    std::ofstream out(to, std::ios::binary);
-    if (!out) throw std::runtime_error("cannot write " + to);
-    convert(trace, out, to);
+    convert_into_file(trace, to);
   }
   return 0;
 }
