@@ -73,12 +73,13 @@ TEST(static_probes, stop_a_debugger_with_their_arguments) {
   if (!os::probe::exist()) GORT_SKIP("built without <sys/sdt.h>");
   if (base::with_asan || base::with_tsan) return;  // slow, and the same instructions
   if (!is_installed("gdb")) GORT_SKIP("no gdb");
-  // Its breakpoint counts the semaphore up, which sysmon sees.
+  // Its breakpoint counts the semaphore up, which sysmon sees. It is not there when the program
+  // ends: gdb 13 dies of a thread that is new then ("wait returned unexpected status 0x0").
   const std::string gdb =
       "timeout -s KILL 60 gdb -q -nx -batch -ex 'set debuginfod enabled off' "
       "-ex 'handle SIGURG nostop noprint pass' -ex 'break -probe-stap gort:goroutine_block' "
       "-ex run -ex 'printf \"goroutine %d: %s\\n\", (int)$_probe_arg0, (char*)$_probe_arg2' "
-      "-ex 'set var *(int*)&gort_test_looked = 1' -ex delete -ex continue --args " +
+      "-ex 'set var *(int*)&gort_test_looked = 1' -ex delete -ex detach --args " +
       own_path() +
       " --gtest_also_run_disabled_tests --gtest_filter=program.DISABLED_goroutines_block";
   const test::ended it = test::run_shell(gdb);
@@ -86,7 +87,7 @@ TEST(static_probes, stop_a_debugger_with_their_arguments) {
   EXPECT_TRUE(it.has("goroutine 1: ") || it.has("goroutine 2: ")) << it.head();
   EXPECT_TRUE(it.has(": sleep\n") || it.has(": chan receive\n") || it.has(": chan send\n"))
       << it.head();
-  EXPECT_TRUE(it.has("exited normally")) << it.head();
+  EXPECT_TRUE(it.has("[  PASSED  ] 1 test")) << it.text;
 }
 
 }  // namespace
