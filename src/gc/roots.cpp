@@ -18,6 +18,8 @@
 //              not both: the bit is seen, and `reading` is not.
 //
 //   [root-3] Leaves are never given back. They are linked in a list that only grows.
+//   [root-4] A leaf is in the list before anybody can find it: who makes one is not inside gort,
+//            and may stand still at any instruction, while another one enters words there.
 //
 // A program that unmaps memory with managed pointers in it, without their destructors, ends with a
 // fault in the collector; one that frees it so keeps what they pointed to.
@@ -28,7 +30,6 @@
 #include "gc/roots.hpp"
 
 #include <bit>
-#include <new>
 
 #include <gort/detail/inside.hpp>
 
@@ -60,7 +61,6 @@ struct leaf {
 using entry = detail::atomic<leaf*>;
 constinit detail::atomic<entry*> branches[branches_max];
 constinit detail::atomic<leaf*> first_leaf;
-constinit detail::atomic<std::size_t> leaf_count;
 constinit reading_sign reading;  // [root-2]; the address of the first of 64 words
 
 constexpr std::uintptr_t block_of(std::uintptr_t address) noexcept {
@@ -81,19 +81,20 @@ constexpr std::uintptr_t block_of(std::uintptr_t address) noexcept {
 [[gnu::noinline]] leaf* make_leaf(entry& at, std::uintptr_t address) noexcept {
   void* memory = os::reserve(sizeof(leaf));
   if (memory == nullptr) sched::fatal("gort: out of memory for the table of roots");
-  auto* made = ::new (memory) leaf;
-  made->base = address & ~(leaf_bytes - 1);
-  leaf* known = nullptr;
-  // Release pairs with the acquires in leaf_of(): its base is there.
-  if (!at.cas_acq_rel(known, made)) {
+  // Another one may have come first, while there was no memory.
+  leaf* known = at.load_acquire();  // pairs with the release below
+  if (known != nullptr) {
     os::unreserve(memory, sizeof(leaf));
     return known;
   }
+  auto* made = static_cast<leaf*>(memory);  // of zeros, of which few pages will be touched
+  made->base = address & ~(leaf_bytes - 1);
   leaf* first = first_leaf.load_relaxed();
   do made->next = first;
   while (!first_leaf.cas_release(first, made));  // pairs with the acquire in for_each_root()
-  leaf_count.fetch_add_relaxed(1);
-  return made;
+  // Release pairs with the acquires in leaf_of(): its base is there, and it is in the list
+  // [root-4]. Who comes too late has made one that stays empty.
+  return at.cas_acq_rel(known, made) ? made : known;
 }
 
 leaf& leaf_of(std::uintptr_t address) noexcept {

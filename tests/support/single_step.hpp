@@ -30,6 +30,8 @@ inline detail::atomic<bool> let_go{false};    // it may go on
 inline detail::atomic<bool> collected{true};  // the cycle is over
 inline detail::atomic<bool> over{false};
 inline detail::atomic<std::uint32_t> bell;
+// What that thread does before a whole one; null: nothing.
+inline void (*before_whole)() = nullptr;
 
 template <class T>
 void set(detail::atomic<T>& what, T to) {
@@ -54,6 +56,7 @@ inline void collect_on_demand() {
     const int what = wanted.load_acquire();
     if (what == idle) continue;
     if (what == whole) {
+      if (before_whole != nullptr) before_whole();
       runtime::gc();
     } else if (what == up_to_marking) {
       collected.store_release(false);
