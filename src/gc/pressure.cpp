@@ -13,6 +13,8 @@
 //             does without: it goes by `runs` and the count of callbacks.
 //   [press-2] Who takes an entry out waits until it is not being called, unless he is that call:
 //             then nobody has the callback but he.
+//   [press-3] `round`, of which those from `next` on are still to be called, belongs to the
+//             goroutine that `runs` tells of.
 #include <algorithm>
 #include <functional>
 #include <memory>
@@ -56,7 +58,9 @@ struct callback_book {
   mutex lock;
   cond call_is_over;
   std::vector<std::shared_ptr<told_one>> entries;
-  detail::atomic<bool> runs;  // the goroutine [press-1]
+  detail::atomic<bool> runs;                     // the goroutine [press-1]
+  std::vector<std::shared_ptr<told_one>> round;  // [press-3]
+  std::size_t next = 0;
 };
 
 // Never destroyed: the collector outlives the program's objects.
@@ -71,6 +75,17 @@ debug::memory_pressure pressure_now() noexcept {
   return {all.total() - all.heap + bytes_found(), memory_limit()};
 }
 
+// Ends also by goexit() of the callback.
+struct call_under_way {
+  callback_book& all;
+  told_one& of;
+  ~call_under_way() {
+    const std::lock_guard guard(all.lock);
+    of.called_by = nullptr;
+    all.call_is_over.broadcast();
+  }
+};
+
 void call_one(callback_book& all, told_one& each, const debug::memory_pressure& what) {
   const void* self = detail::current_g();
   {
@@ -78,23 +93,49 @@ void call_one(callback_book& all, told_one& each, const debug::memory_pressure& 
     if (each.gone) return;
     each.called_by = self;
   }
+  const call_under_way ends{all, each};
   each.f(what);
-  const std::lock_guard guard(all.lock);
-  each.called_by = nullptr;
-  all.call_is_over.broadcast();
 }
+
+void call_each();
+
+// Who has set `runs`.
+void start_calls(callback_book& all) noexcept {
+  try {
+    gort::go({.stack = 0, .name = "memory pressure"}, call_each);
+  } catch (...) {  // no memory for it; after the next look again
+    all.round.clear();
+    all.runs.store_release(false);  // as below
+  }
+}
+
+// A callback may end its goroutine by goexit(): those behind it are another one's.
+struct calls_left {
+  callback_book& all;
+  ~calls_left() {
+    if (all.next < all.round.size()) {
+      start_calls(all);
+      return;
+    }
+    all.round.clear();
+    watch_malloc();                 // from where they have brought it down to
+    all.runs.store_release(false);  // pairs with the acquire in tell_of_pressure() [press-3]
+  }
+};
 
 void call_each() {
   callback_book& all = the_callbacks();
+  const calls_left left{all};
   const debug::memory_pressure what = pressure_now();
-  std::vector<std::shared_ptr<told_one>> entries;
-  {
+  if (all.round.empty()) {
     const std::lock_guard guard(all.lock);
-    entries = all.entries;
+    all.round = all.entries;
+    all.next = 0;
   }
-  for (const auto& each : entries) call_one(all, *each, what);
-  watch_malloc();                 // from where they have brought it down to
-  all.runs.store_relaxed(false);  // the next one takes the lock, too
+  while (all.next < all.round.size()) {
+    const std::shared_ptr<told_one> each = std::move(all.round[all.next++]);
+    call_one(all, *each, what);
+  }
 }
 
 }  // namespace
@@ -122,8 +163,8 @@ void tell_of_pressure() noexcept {
   const debug::memory_pressure what = pressure_now();
   if (what.limit_bytes == no_memory_limit || what.used_bytes < near(what.limit_bytes)) return;
   callback_book& all = the_callbacks();
-  if (all.runs.exchange_relaxed(true)) return;
-  gort::go({.stack = 0, .name = "memory pressure"}, call_each);
+  if (all.runs.exchange_acq_rel(true)) return;  // pairs with the release in calls_left
+  start_calls(all);
 }
 
 }  // namespace gort::managed

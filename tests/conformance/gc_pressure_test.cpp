@@ -147,6 +147,27 @@ TEST(gc_pressure, a_callback_may_stop_itself_and_others) {
   });
 }
 
+TEST(gc_pressure, a_callback_that_ends_its_goroutine_holds_up_nobody) {
+  test::with_procs(2, [] {
+    const limits_kept kept;
+    auto live = gc::make_array<char>(16 * mib);
+    auto second_is_called = make_chan<char>(100);
+    detail::atomic<int> calls;
+    auto first = debug::on_memory_pressure([&](const debug::memory_pressure&) {
+      calls.fetch_add_relaxed(1);
+      runtime::goexit();
+    });
+    auto second = debug::on_memory_pressure(
+        [second_is_called](const auto&) mutable { (void)second_is_called.try_send(1); });
+    set_limit_to(mib);
+    second_is_called.recv();  // though the one before has ended its goroutine
+    while (calls.load_relaxed() < 3) runtime::gc();
+    first.stop();
+    second.stop();
+    runtime::keep_alive(live);
+  });
+}
+
 TEST(gc_pressure, handles_are_made_and_stopped_on_plain_threads_too) {
   test::with_procs(2, [] {
     const limits_kept kept;
