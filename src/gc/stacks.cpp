@@ -14,7 +14,8 @@
 //   [scan-2] One that is on a thread, running or parked in place or asleep, is scanned as far down
 //            as its pages have been touched (to look at the others would touch them, and measuring
 //            stacks goes by that). What is below
-//            its stack pointer may keep something alive that is dead, until the next cycle.
+//            its stack pointer may keep something alive that is dead, until the next cycle. Where
+//            the system does not tell which pages were swapped out, all of it is looked at.
 //   [scan-3] Slots are never unmapped [stack-3]; a record whose goroutine has ended has number 0.
 //            One that begins during the marking has nothing that was not shaded.
 //
@@ -74,8 +75,10 @@ void mark_stack(unsigned size_class, char* low, const os::page_map& pages) noexc
     }
   }
   char* const bottom = os::page_of(reinterpret_cast<char*>(from) + os::page_bytes - 1);
-  char* const lowest = pages.scan(bottom, os::page_of(record)).lowest;
-  from = reinterpret_cast<std::uintptr_t>(lowest != nullptr ? lowest : os::page_of(record));
+  const os::page_map::touched found = pages.scan(bottom, os::page_of(record));
+  char* lowest = found.lowest != nullptr ? found.lowest : os::page_of(record);
+  if (!found.is_certain) lowest = bottom;
+  from = reinterpret_cast<std::uintptr_t>(lowest);
   mark_and_count(from, high);
 }
 

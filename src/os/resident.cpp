@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 #include <algorithm>
 #include <cstdint>
@@ -15,9 +16,16 @@ namespace {
 constexpr std::size_t pages_per_read = 256;
 constexpr std::uint64_t in_memory_or_swapped = std::uint64_t{3} << 62;
 
+bool system_may_swap() noexcept {
+  struct sysinfo facts {};
+  return sysinfo(&facts) != 0 || facts.totalswap != 0;
+}
+
 }  // namespace
 
-page_map::page_map() noexcept : fd_(open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC)) {}
+page_map::page_map() noexcept : fd_(open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC)) {
+  if (fd_ < 0) may_swap_ = system_may_swap();
+}
 
 page_map::~page_map() {
   if (fd_ >= 0) close(fd_);
@@ -35,7 +43,13 @@ page_map::touched page_map::scan(char* low, char* high) const noexcept {
     const auto at =
         static_cast<off_t>(reinterpret_cast<std::uintptr_t>(low) / page_bytes * sizeof(*entries));
     const bool mapped = fd_ >= 0 && pread(fd_, entries, wanted, at) == static_cast<ssize_t>(wanted);
-    if (!mapped && mincore(low, pages * page_bytes, residence) != 0) break;
+    if (!mapped) {
+      if (fd_ >= 0 || may_swap_) out.is_certain = false;
+      if (mincore(low, pages * page_bytes, residence) != 0) {
+        out.is_certain = false;
+        break;
+      }
+    }
     for (std::size_t i = 0; i < pages; ++i) {
       const bool here = mapped ? (entries[i] & in_memory_or_swapped) != 0 : (residence[i] & 1) != 0;
       if (!here) continue;
