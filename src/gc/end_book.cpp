@@ -42,6 +42,20 @@ void end_table::split_one() noexcept {
   }
 }
 
+namespace {
+
+// Nobody makes it, or the collector would wait for who has begun to, and may stand still.
+union lasting_book {
+  end_book it;
+  constexpr lasting_book() noexcept : it() {}
+  ~lasting_book() {}
+};
+constinit lasting_book book;
+
+}  // namespace
+
+end_book& the_book() noexcept { return book.it; }
+
 void bring_segment(end_book& all, unsigned segment) noexcept {
   std::unique_ptr<end_record*[]> made(new (std::nothrow)
                                           end_record* [end_table::buckets_of(segment)] {});

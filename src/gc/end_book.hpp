@@ -187,6 +187,9 @@ struct end_book {
   std::uint64_t last_number = 0;
 };
 
+/// Never destroyed: the collector outlives the program's objects.
+end_book& the_book() noexcept;
+
 /// Brings the memory that wanted_segment() has asked for. Without the lock.
 void bring_segment(end_book& all, unsigned segment) noexcept;
 

@@ -46,11 +46,6 @@ namespace gort::managed {
 
 namespace {
 
-// Never destroyed: the collector outlives the program's objects.
-end_book& the_book() {
-  static auto* made = new end_book;
-  return *made;
-}
 detail::atomic<std::uint32_t> book_is_used;  // there may be something in it
 bool weak_ends = false;                      // the gate's lock [end-3]
 

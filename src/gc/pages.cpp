@@ -314,10 +314,12 @@ std::size_t take_run_locked(std::size_t& at, std::size_t end, bool all) noexcept
   return run;
 }
 
+// Go's name for it, and its default. Not at the first use: the collector would wait for who is
+// there first.
+const bool at_once = base::godebug("madvdontneed", 1) != 0;
+
 // One run of pages before `end`, and how many bytes that were.
 std::size_t give_back_run(std::size_t& at, std::size_t end, bool all) noexcept {
-  // Go's name for it, and its default.
-  static const bool at_once = base::godebug("madvdontneed", 1) != 0;
   std::size_t run;
   {
     detail::spin_guard guard(pages_now.lock);

@@ -23,7 +23,7 @@ namespace gort::test {
 // --- collections, one at a time, by a thread of their own; asked for in a signal handler
 
 // Changes of these are told of by `bell`, a futex. Acquire and release pair with each other.
-enum : int { idle, whole, up_to_marking, rest };
+enum : int { idle, whole, up_to_marking, rest, only_malloc };
 inline detail::atomic<int> wanted{idle};      // set by who is stepped, idle again when it is done
 inline detail::atomic<bool> held_up{false};   // the collector waits at the page
 inline detail::atomic<bool> let_go{false};    // it may go on
@@ -58,6 +58,8 @@ inline void collect_on_demand() {
     if (what == whole) {
       if (before_whole != nullptr) before_whole();
       runtime::gc();
+    } else if (what == only_malloc) {
+      (void)detail::current_g();  // so that it has malloc's memory for its thread, too
     } else if (what == up_to_marking) {
       collected.store_release(false);
       running = std::thread([] {
