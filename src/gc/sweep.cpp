@@ -31,13 +31,13 @@ void forget_free_spans() noexcept {
 
 namespace {
 
-// Its owner may be using it [alloc-4].
+// Its owner may be using it [alloc-4]. All acquire: each is to be read before `version` is once
+// more. That of `free` also pairs with the releases where a slot is taken.
 GORT_UNSANITIZED [[gnu::noinline]] void copy_bin(const bin& of, bin_seen& to) noexcept {
-  to.from = __atomic_load_n(&of.from, __ATOMIC_RELAXED);
-  // Acquire pairs with the releases where a slot is taken.
-  to.free = of.free.load_acquire() | __atomic_load_n(&of.later, __ATOMIC_RELAXED);
-  to.word = __atomic_load_n(&of.word, __ATOMIC_RELAXED);
-  to.taken_over = __atomic_load_n(&of.taken_over, __ATOMIC_RELAXED);
+  to.from = __atomic_load_n(&of.from, __ATOMIC_ACQUIRE);
+  to.free = of.free.load_acquire() | __atomic_load_n(&of.later, __ATOMIC_ACQUIRE);
+  to.word = __atomic_load_n(&of.word, __ATOMIC_ACQUIRE);
+  to.taken_over = __atomic_load_n(&of.taken_over, __ATOMIC_ACQUIRE);
   for (std::size_t i = 0; i < bitmap_words; ++i)
     to.masks[i] = __atomic_load_n(&of.masks[i], __ATOMIC_ACQUIRE);
 }
