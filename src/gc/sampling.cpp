@@ -58,8 +58,12 @@ bool samples_large(std::size_t bytes) noexcept {
   const sched::own_stack own = sched::own_stack_at(at.sp());
   const stack::walked found = stack::walk(at, own.bounds, pcs, frames_max);
   const std::span frames(pcs, found.frames);
-  heap_events.add(reinterpret_cast<const void*>(slot), bytes, frames,
-                  sched::labels_of_own(own.whose));
+  const bool is_followed = heap_events.add(reinterpret_cast<const void*>(slot), bytes, frames,
+                                           sched::labels_of_own(own.whose));
+  if (!is_followed) [[unlikely]] {  // [sample-2]
+    const place at = find(slot);
+    at.in->sampled.fetch_sub_relaxed(sampled_slots::one(at.slot));
+  }
   trace_allocation(slot, bytes);
 }
 
@@ -71,7 +75,7 @@ void forget_sampled(span& of, std::uint32_t word, std::uint64_t dead) noexcept {
   if (known.count() == 1) {
     const std::uint32_t slot = known.sum();
     if (slot / 64 != word || (dead >> slot % 64 & 1) == 0) return;
-    (void)forget(slot);  // it may be one that the profile had no room for
+    (void)forget(slot);
     of.sampled.fetch_sub_relaxed(sampled_slots::one(slot));
     return;
   }

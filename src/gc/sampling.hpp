@@ -13,7 +13,8 @@
 //   [sample-2] A sampled object is in the profile by the address of its slot, and span::sampled is
 //              not 0, before its allocation returns: nobody has dropped it yet. The sweep takes it
 //              out before its slot can be taken again. The word is their number and the sum of
-//              their slots': if there is one, and more are rare, it says which.
+//              their slots': if there is one, and more are rare, it says which. One that the
+//              profile has no room for is taken out at once: else their number would pass its bits.
 //   [sample-3] `sampler` is used by who uses its cache [alloc-1].
 //
 // Rejected: a countdown for each allocation, as in malloc (a nanosecond of five); a header.

@@ -43,11 +43,11 @@ heap_profile::place* heap_profile::place_of(const void* block) const noexcept {
   return nullptr;
 }
 
-void heap_profile::add(const void* block, std::size_t bytes, event_table::stack frames,
+bool heap_profile::add(const void* block, std::size_t bytes, event_table::stack frames,
                        const event_table::labels& whose) noexcept {
-  if (!prepare()) return;
+  if (!prepare()) return false;
   event_table::bucket* where = table_.find_or_add(frames, bytes, whose);
-  if (where == nullptr) return;
+  if (where == nullptr) return false;
   const auto size = static_cast<std::int64_t>(bytes);
   where->add(allocations, 1);
   where->add(allocated_bytes, size);
@@ -61,10 +61,11 @@ void heap_profile::add(const void* block, std::size_t bytes, event_table::stack 
       continue;
     at->bucket.store_relaxed(where);
     living_in_[set].fetch_add_relaxed(1);  // [heap-3]
-    return;
+    return true;
   }
   where->add(frees, 1);  // [heap-2]
   where->add(freed_bytes, size);
+  return false;
 }
 
 const event_table::bucket* heap_profile::find(const void* block) const noexcept {

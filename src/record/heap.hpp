@@ -37,8 +37,8 @@ class heap_profile {
 
   const event_table& table() const noexcept { return table_; }
 
-  /// A sampled block.
-  void add(const void* block, std::size_t bytes, event_table::stack frames,
+  /// A sampled block. False: it is not followed [heap-2].
+  bool add(const void* block, std::size_t bytes, event_table::stack frames,
            const event_table::labels& whose) noexcept;
   /// Of a sampled block that is not freed meanwhile; null: it is none.
   const event_table::bucket* find(const void* block) const noexcept;
