@@ -149,8 +149,9 @@ std::int64_t set_memory_limit(std::int64_t bytes) noexcept;
 
 /// What on_memory_pressure() tells.
 struct memory_pressure {
-  std::uint64_t used_bytes = 0;   // what the limit counts, but of the managed heap only what the
-                                  // last collection has left
+  std::uint64_t used_bytes = 0;   // what the limit counts, but of the managed heap only the objects
+                                  // that the last collection has left; their pages, if these alone
+                                  // are beyond the limit
   std::uint64_t limit_bytes = 0;  // as set_memory_limit() has it
 };
 
@@ -181,14 +182,15 @@ class [[nodiscard]] memory_pressure_handle {
   std::shared_ptr<detail_of::pressure_entry> entry_;  // null: none
 };
 
-/// Calls `callback` when 90% of the memory limit or more would be in use even after a collection:
-/// for caches in memory that the limit counts, and that no collector can make smaller. It is looked
-/// for when a limit is set, after each collection and, with gort::malloc_accounting linked,
-/// whenever malloc has handed out a 64th of the limit more (1 MiB at least); and called as often as
-/// that is so. All callbacks are called on one goroutine, one after the other, never two at a time;
-/// an exception that leaves one ends the process. Without a limit nothing is called. As long as one
-/// is in force no deadlock is reported. Starts the collector's thread. Throws std::bad_alloc,
-/// std::system_error, runtime_error for an empty function. Any thread. Go: none.
+/// Calls `callback` when 90% of the memory limit or more would be in use even after a collection,
+/// or it leaves pages beyond the limit, however little lives in them: for caches in memory that the
+/// limit counts, and that no collector can make smaller. It is looked for when a limit is set,
+/// after each collection and, with gort::malloc_accounting linked, whenever malloc has handed out a
+/// 64th of the limit more (1 MiB at least); and called as often as that is so. All callbacks are
+/// called on one goroutine, one after the other, never two at a time; an exception that leaves one
+/// ends the process. Without a limit nothing is called. As long as one is in force no deadlock is
+/// reported. Starts the collector's thread. Throws std::bad_alloc, std::system_error, runtime_error
+/// for an empty function. Any thread. Go: none.
 memory_pressure_handle on_memory_pressure(std::function<void(const memory_pressure&)> callback);
 
 /// The collections of the managed heap so far. Go: debug.GCStats.

@@ -20,6 +20,8 @@ std::uint64_t heap_goal() noexcept;
 std::size_t bytes_in_use() noexcept;
 /// The former alone.
 std::size_t bytes_found() noexcept;
+/// The pages in which the last sweep has left these, with what is free in them.
+std::size_t bytes_of_pages_left() noexcept;
 
 /// What the limit counts, in bytes.
 struct memory_use {

@@ -66,6 +66,7 @@ struct knobs {
   detail::spin_lock lock;
   lines_set by_percent;
   lines_set by_limit;
+  detail::atomic<std::size_t> look_from{never};  // the limit's lines may have moved
   detail::atomic<std::size_t> watch_from{never};
   detail::atomic<bool> is_watched;  // since the last cycle
   cycles_past past;
@@ -119,18 +120,28 @@ std::size_t goal_by_percent(std::size_t found) noexcept {
   return std::max(found + headroom, least * factor / 100) + control.more.bytes(headroom);
 }
 
+// With the lock.
 std::size_t goal_by_limit(std::size_t found) noexcept {
+  control.look_from.store_relaxed(never);
   const std::uint64_t limit = memory_limit();
   if (limit == no_memory_limit) return never;
   const memory_use all = read_memory_use();
   // Free slots of pages in use are beside objects, too; free pages are for objects to come, and
   // what they are too many is given back.
   const std::size_t pages = all.heap - all.heap_free;
-  const std::size_t beside = all.total() - all.heap + pages - std::min(pages, bytes_in_use());
+  const std::size_t used = bytes_in_use();
+  const std::size_t beside = all.total() - all.heap + pages - std::min(pages, used);
   const std::size_t room = limit > beside ? limit - beside : 0;
   constexpr std::size_t reserve_min = std::size_t{1} << 20;
   const std::size_t reserve = std::max(room / 100 * 3, reserve_min);
-  return std::max(found, room > reserve ? room - reserve : 0);
+  const std::size_t goal = room > reserve ? room - reserve : 0;
+  const std::size_t left = now.pages_left.load_relaxed();
+  const std::size_t gaps = left - std::min(left, found + reserve_min);
+  const std::size_t new_pages = pages - std::min(pages, left);
+  const std::size_t in_gaps = found + gaps / 2 - std::min(gaps / 2, new_pages * 8);
+  if (goal >= in_gaps || gaps == 0) return std::max(goal, found);
+  control.look_from.store_relaxed(used + gaps / 16);  // for pages that are added
+  return in_gaps;
 }
 
 void set_lines_locked() noexcept {
@@ -149,7 +160,7 @@ void set_lines_locked() noexcept {
       is_to_be_watched ? quiet_watch::worth_from(found, now.quiet_found.load_relaxed()) : never);
   now.trigger.store_relaxed(
       std::min({control.by_percent.trigger.load_relaxed(), control.by_limit.trigger.load_relaxed(),
-                control.watch_from.load_relaxed()}));
+                control.look_from.load_relaxed(), control.watch_from.load_relaxed()}));
 }
 
 // At most every 10 ms: two system calls.
@@ -242,6 +253,7 @@ pace_lines lines_for(std::size_t used) noexcept {
   read_environment();
   // [pace-2]; and before the first look there are no lines.
   if (now.trigger.load_relaxed() == 0 || used >= control.by_limit.trigger.load_relaxed() ||
+      used >= control.look_from.load_relaxed() ||
       record::malloc_bytes.bytes() >= now.malloc_bytes_max.load_relaxed()) {
     // Who finds it locked takes what stands.
     if (control.lock.try_lock()) {
@@ -290,6 +302,7 @@ void cycle_has_ended(const cycle_result& what) noexcept {
     detail::spin_guard guard(control.lock);
     past_cycle_is(what);
     now.found.store_relaxed(what.found);
+    now.pages_left.store_relaxed(count_pages().in_use);
     now.handed_out.fetch_sub_relaxed(what.handed_out_before);
     control.is_watched.store_relaxed(false);
     set_lines_locked();
@@ -336,6 +349,7 @@ std::size_t bytes_in_use() noexcept {
   return now.found.load_relaxed() + now.handed_out.load_relaxed();
 }
 std::size_t bytes_found() noexcept { return now.found.load_relaxed(); }
+std::size_t bytes_of_pages_left() noexcept { return now.pages_left.load_relaxed(); }
 std::size_t released_bytes() noexcept { return count_pages().released; }
 memory_use read_memory_use() noexcept {
   const page_counts pages = count_pages();

@@ -6,7 +6,14 @@
 //      headroom = base * GOGC/100
 //      GOGC's goal = found + headroom, 4 MiB * GOGC/100 at least; and what was learned that the
 //                    heap needs so as not to be collected all the time, 16 MiB at most (leeway.hpp)
-//      limit's goal = limit - whatever else it counts, less 3% (1 MiB at least); `found` at least
+//      limit's goal = limit - whatever else it counts, less 3% (1 MiB at least); at least `found`
+//                     and half of what the last sweep left free between objects, less eight
+//                     times what pages were added since
+//
+// Free slots of pages in use are beside objects, for the limit. But to fill them takes no memory,
+// and no collection gives back a page that has an object: where such pages alone are the limit, it
+// would be collected without a break, for nothing. So half of them is filled first. What has no
+// room in them takes new pages: a sixteenth of them before it is due.
 //
 // What is handed out during a marking is found by it, dead or alive: it floats until the next one.
 // It is not multiplied by GOGC, or a program that allocates fast would drift from what GOGC says:
@@ -62,6 +69,7 @@ struct pace_lines {
 
 struct pace {
   detail::atomic<std::size_t> found;        // bytes the last marking found
+  detail::atomic<std::size_t> pages_left;   // bytes of the pages that the last sweep left in use
   detail::atomic<std::size_t> handed_out;   // since
   detail::atomic<std::size_t> ended;        // bytes of these whose end was due
   detail::atomic<std::size_t> quiet_found;  // by the last one made in quiet (quiet.hpp)

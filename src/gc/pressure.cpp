@@ -2,7 +2,9 @@
 //
 // Problem: what is in use near a limit is garbage, for the most part: with GOGC=off it gets there
 // before each cycle. That is none of a cache's business. So what counts is what a collection would
-// leave: objects that the last marking found, and all that the limit counts besides.
+// leave: objects that the last marking found, and all that the limit counts besides. What is free
+// between objects is for others to come, and so does not count, as long as the limit is kept: where
+// the pages that a sweep has left are beyond it, no collection will change that.
 //
 // The collector judges after each cycle, and when other memory has grown; a goroutine calls, one
 // callback after the other.
@@ -70,9 +72,15 @@ callback_book& the_callbacks() {
 }
 detail::atomic<std::uint32_t> callback_count;  // a hint without the lock
 
+std::uint64_t used_after_collection(const memory_use& all, std::uint64_t limit) noexcept {
+  const std::uint64_t beside = all.total() - all.heap;
+  const std::uint64_t pages = beside + std::min(bytes_of_pages_left(), all.heap - all.heap_free);
+  return pages > limit ? pages : beside + bytes_found();
+}
+
 debug::memory_pressure pressure_now() noexcept {
-  const memory_use all = read_memory_use();
-  return {all.total() - all.heap + bytes_found(), memory_limit()};
+  const std::uint64_t limit = memory_limit();
+  return {used_after_collection(read_memory_use(), limit), limit};
 }
 
 // Ends also by goexit() of the callback.
@@ -152,7 +160,7 @@ void watch_malloc() noexcept {
     return static_cast<std::int64_t>(line > used ? line - used : 0);
   };
   // Until callbacks are due, or pages to be given back or garbage to be collected.
-  const std::int64_t room = std::min(room_to(near(limit), all.total() - all.heap + bytes_found()),
+  const std::int64_t room = std::min(room_to(near(limit), used_after_collection(all, limit)),
                                      room_to(near(limit), all.total()));
   record::malloc_bytes.set_alarm(
       static_cast<std::int64_t>(all.malloc) + std::max(malloc_step(limit), room), ask_for_look);

@@ -110,6 +110,24 @@ TEST(gc_limit, the_smaller_goal_counts_and_none_is_below_what_is_marked) {
   });
 }
 
+TEST(gc_limit, gaps_are_filled_before_it_is_collected_again) {
+  test::with_procs(2, [] {
+    const knobs_kept kept;
+    debug::set_gc_percent(-1);
+    const auto live = test::make_heap_with_gaps(400'000);
+    const managed::memory_use use = managed::read_memory_use();
+    const std::size_t limit = use.total() - use.heap_free;
+    debug::set_memory_limit(signed_size(limit));
+    runtime::gc();
+    const std::uint32_t first = managed::cycles_begun();
+    churn(100 * mib, 112);  // in gaps of 33 MB
+    EXPECT_LE(managed::cycles_begun() - first, 30u);
+    // What has no room in them is not let go on for long.
+    const std::size_t most = churn(100 * mib, 1000);
+    EXPECT_LE(most, limit + 16 * mib);
+  });
+}
+
 TEST(gc_limit, counts_stacks_and_tables) {
   test::with_procs(2, [] {
     const knobs_kept kept;

@@ -1,4 +1,5 @@
 // debug::on_memory_pressure(): who is told, when, and until when.
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -70,6 +71,28 @@ TEST(gc_pressure, garbage_is_none) {
     }
     handle.stop();
     EXPECT_EQ(calls.load_relaxed(), 0);
+  });
+}
+
+TEST(gc_pressure, pages_beyond_the_limit_are_some_whatever_little_lives_in_them) {
+  test::with_procs(2, [] {
+    const limits_kept kept;
+    const auto live = test::make_heap_with_gaps(400'000);
+    auto told = make_chan<debug::memory_pressure>(100);
+    auto handle = debug::on_memory_pressure(
+        [told](const debug::memory_pressure& p) mutable { told.send(p); });
+    // Gaps are none as long as the limit is kept.
+    const managed::memory_use use = managed::read_memory_use();
+    const std::size_t pages = use.total() - use.heap_free;
+    set_limit_to(pages + 4 * mib);
+    runtime::gc();
+    EXPECT_FALSE(told.recv_for(std::chrono::milliseconds(20)));
+    set_limit_to(pages - 4 * mib);
+    const auto first = told.recv_for(std::chrono::seconds(30));
+    ASSERT_TRUE(first);
+    EXPECT_GT(first->used_bytes, first->limit_bytes);
+    EXPECT_LE(first->used_bytes, managed::read_memory_use().total());
+    handle.stop();
   });
 }
 

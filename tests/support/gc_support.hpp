@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -64,6 +65,18 @@ void on_a_stack_of_its_own(F f) {
     done.close();
   });
   done.recv();
+}
+
+/// Objects of which one in four stays, so that all of their pages do.
+inline std::vector<gc::ptr<char>> make_heap_with_gaps(int objects) {
+  std::vector<gc::ptr<char>> out;
+  on_a_stack_of_its_own([&] {
+    std::vector<gc::ptr<char>> all;
+    for (int i = 0; i < objects; ++i) all.push_back(gc::make_array<char>(112));
+    for (int i = 0; i < objects; i += 4) out.push_back(all[static_cast<std::size_t>(i)]);
+  });
+  runtime::gc();
+  return out;
 }
 
 /// Runs f where somebody sleeps; returns what waits for its end.
