@@ -21,6 +21,8 @@ class reading_sign {
         if (!wait()) return;
       }
   }
+  /// What begin() was given; 0: nothing is read.
+  std::uintptr_t where() const noexcept { return at_.load_relaxed(); }
   std::uintptr_t* address() noexcept { return at_.address(); }
 
  private:

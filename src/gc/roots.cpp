@@ -22,7 +22,7 @@
 //            and may stand still at any instruction, while another one enters words there.
 //
 // A program that unmaps memory with managed pointers in it, without their destructors, ends with a
-// fault in the collector; one that frees it so keeps what they pointed to.
+// fault in the collector, of which it is told why; one that frees it so keeps what they pointed to.
 //
 // Rejected: a list through the words (three words instead of one); a set (a bit is 1/64 of the
 // memory that holds them, and neighbors share a line); copying by process_vm_readv (a system call
@@ -30,14 +30,19 @@
 #include "gc/roots.hpp"
 
 #include <bit>
+#include <charconv>
+#include <iterator>
+#include <string_view>
 
 #include <gort/detail/inside.hpp>
 
 #include "gc/collector.hpp"
 #include "gc/reading_sign.hpp"
 #include "gc/statistics.hpp"
+#include "os/fault.hpp"
 #include "os/memory.hpp"
 #include "os/thread.hpp"
+#include "os/write.hpp"
 #include "sched/gmp/current.hpp"
 #include "sched/gmp/fork.hpp"
 
@@ -123,6 +128,25 @@ void read_words_of(leaf& of, std::size_t word, void (*f)(std::uintptr_t) noexcep
     f(read_word(base + i * 8));
   }
 }
+
+// In the handler, so with what may be called there.
+void explain_fault(const os::fault& what) noexcept {
+  const auto address = reinterpret_cast<std::uintptr_t>(what.address);
+  const std::uintptr_t block = reading.where();
+  if (block == 0 || block_of(address) != block) return;
+  constexpr std::string_view before = "gort: the collector reads the gc::ptr at 0x";
+  constexpr std::string_view after =
+      ", and there is no memory: it was freed or unmapped,\n"
+      "or moved by realloc(), and the gc::ptr's destructor had not run (docs/gc.md)\n";
+  char digits[16];
+  char* const end = std::to_chars(digits, std::end(digits), address, 16).ptr;
+  for (const std::string_view each :
+       {before, std::string_view(digits, static_cast<std::size_t>(end - digits)), after})
+    os::write_all(os::stderr_fd, each.data(), each.size());
+}
+
+// Only programs with a managed heap have this.
+[[maybe_unused]] const bool faults_are_explained = (os::explain_faults(explain_fault), true);
 
 }  // namespace
 

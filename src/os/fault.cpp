@@ -19,6 +19,8 @@
 #include <cerrno>
 #include <csignal>
 
+#include <gort/detail/atomic.hpp>
+
 #include "os/caught.hpp"
 #include "os/previous_action.hpp"
 #include "os/signals.hpp"
@@ -30,6 +32,7 @@ namespace {
 void (*fault_function)(const fault&) noexcept = nullptr;  // written before the handlers are set
 constinit previous_action previous_segv;                  // likewise
 constinit previous_action previous_bus;
+constinit detail::atomic<void (*)(const fault&) noexcept> explanation;
 
 const void* stack_pointer(const ucontext_t& context) noexcept {
 #if defined(__x86_64__)
@@ -54,8 +57,12 @@ void pass_on(int signal, siginfo_t* info, void* raw) noexcept {
 
 void on_fault(int signal, siginfo_t* info, void* raw) {
   const int saved_errno = errno;
-  if (info->si_code > 0)
-    fault_function({info->si_addr, stack_pointer(*static_cast<const ucontext_t*>(raw))});
+  if (info->si_code > 0) {
+    const fault what{info->si_addr, stack_pointer(*static_cast<const ucontext_t*>(raw))};
+    fault_function(what);
+    // Acquire pairs with the release in explain_faults().
+    if (auto* const explain = explanation.load_acquire(); explain != nullptr) explain(what);
+  }
   errno = saved_errno;
   pass_on(signal, info, raw);
 }
@@ -75,6 +82,10 @@ void handle_faults(void (*f)(const fault&) noexcept) noexcept {
   sigaction(SIGSEGV, &action, nullptr);
   action.sa_flags = flags | previous_bus.restart_flag();
   sigaction(SIGBUS, &action, nullptr);
+}
+
+void explain_faults(void (*f)(const fault&) noexcept) noexcept {
+  explanation.store_release(f);  // pairs with the acquire in on_fault()
 }
 
 }  // namespace gort::os

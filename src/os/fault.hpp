@@ -17,4 +17,8 @@ struct fault {
 /// faults again and the core dump shows it. Signals that somebody has sent are passed on likewise.
 void handle_faults(void (*f)(const fault&) noexcept) noexcept;
 
+/// `f` is called, in the handler, for each fault that is passed on: to say on standard error what
+/// it was, if it knows. One such function; may be called before handle_faults().
+void explain_faults(void (*f)(const fault&) noexcept) noexcept;
+
 }  // namespace gort::os
