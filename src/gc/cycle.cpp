@@ -26,12 +26,15 @@
 #include <utility>
 
 #include <gort/detail/inside.hpp>
+#include <gort/detail/managed_check.hpp>
 #include <gort/detail/park.hpp>
 #include <gort/detail/spin_lock.hpp>
 #include <gort/runtime.hpp>
 
+#include "arch/thread_word.hpp"
 #include "gc/collector.hpp"
 #include "gc/control.hpp"
+#include "gc/endings_pace.hpp"
 #include "gc/pacer.hpp"
 #include "gc/pressure.hpp"
 #include "gc/quiet.hpp"
@@ -243,6 +246,8 @@ void rest(std::uint32_t done) noexcept {
   (void)os::futex_wait(asked.done.address(), done, os::monotonic_ns() + rest_ns);
 }
 
+constexpr std::int64_t heed_ns_max = 1'000'000;  // in one allocation
+
 // How often it is to be done again: for each quantum of what was handed out, and for how far that
 // is beyond where one sleeps.
 std::size_t heed_lines(std::size_t used, std::size_t bytes) noexcept {
@@ -260,6 +265,25 @@ std::size_t heed_lines(std::size_t used, std::size_t bytes) noexcept {
   constexpr std::size_t quantum = 256 << 10;
   return is_beyond ? bytes / quantum + (rests ? (used - lines.sleeps_from) / lines.once_more : 0)
                    : 0;
+}
+
+bool are_endings_behind(std::size_t used, std::int64_t now_ns) noexcept {
+  return ends.is_behind(used,
+                        counted.destructors_run.load_relaxed() +
+                            counted.finalizers_run.load_relaxed() +
+                            counted.cleanups_run.load_relaxed(),
+                        now_ns);
+}
+
+// Who runs them waits for nobody; and may wait for this P.
+void let_endings_catch_up(std::size_t used) noexcept {
+  if (detail::gc_endings_run_on.load_relaxed() == arch::load_current_g()) return;
+  const std::int64_t until_ns = os::monotonic_ns() + heed_ns_max;
+  for (std::int64_t now_ns = until_ns - heed_ns_max;
+       now_ns < until_ns && are_endings_behind(used, now_ns); now_ns = os::monotonic_ns()) {
+    sched::give_way_to_others();
+    if (are_endings_behind(used, os::monotonic_ns())) rest(asked.done.load_relaxed());
+  }
 }
 
 }  // namespace
@@ -288,7 +312,10 @@ void ask_for_look() noexcept {
 
 void account(std::size_t bytes) noexcept {
   std::size_t used;
-  if (!hand_out(bytes, used)) [[likely]] {
+  const bool is_due = hand_out(bytes, used);
+  if (ends.may_be_behind()) [[unlikely]]
+    let_endings_catch_up(used);
+  if (!is_due) [[likely]] {
     const std::int64_t until_ns = behind_until_ns.load_relaxed();
     if (until_ns != 0) [[unlikely]] {
       if (os::monotonic_ns() >= until_ns) behind_until_ns.store_relaxed(0);
@@ -296,7 +323,6 @@ void account(std::size_t bytes) noexcept {
     }
     return;
   }
-  constexpr std::int64_t heed_ns_max = 1'000'000;
   const std::int64_t until_ns = os::monotonic_ns() + heed_ns_max;
   for (std::size_t i = 0; heed_lines(used, bytes) > i && os::monotonic_ns() < until_ns; ++i)
     used = bytes_in_use();

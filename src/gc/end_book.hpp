@@ -190,6 +190,13 @@ struct end_book {
 /// Never destroyed: the collector outlives the program's objects.
 end_book& the_book() noexcept;
 
+// src/gc/endings.cpp
+/// The same, before the first lock of who registers something.
+end_book& used_book();
+/// From the end of a marking until weak pointers to what is dead are null; guarded by the gate's
+/// lock [end-3].
+extern bool weak_ends;
+
 /// Brings the memory that wanted_segment() has asked for. Without the lock.
 void bring_segment(end_book& all, unsigned segment) noexcept;
 

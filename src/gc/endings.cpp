@@ -28,12 +28,12 @@
 
 #include <gort/detail/managed_check.hpp>
 #include <gort/detail/managed_end.hpp>
-#include <gort/error.hpp>
 #include <gort/go.hpp>
 
 #include "arch/thread_word.hpp"
 #include "gc/collector.hpp"
 #include "gc/end_book.hpp"
+#include "gc/endings_pace.hpp"
 #include "gc/pacer.hpp"
 #include "gc/poison.hpp"
 #include "gc/statistics.hpp"
@@ -44,15 +44,14 @@ constinit atomic<const void*> gc_endings_run_on;
 
 namespace gort::managed {
 
+constinit endings_pace ends;
+constinit bool weak_ends = false;
+
+
 namespace {
 
 detail::atomic<std::uint32_t> book_is_used;  // there may be something in it
-bool weak_ends = false;                      // the gate's lock [end-3]
-
-std::uintptr_t slot_address(std::uintptr_t object) noexcept {
-  const place at = find(object);
-  return at ? at.in->address_of(at.slot) : 0;
-}
+std::size_t waiting_bytes = 0;               // when marking began; the collector's
 
 bool is_dead(std::uintptr_t slot) noexcept {
   const place at = find(slot);
@@ -60,43 +59,6 @@ bool is_dead(std::uintptr_t slot) noexcept {
   bool dead = false;
   gate().with_lock([&](bool) { dead = at.in->is_dead(at.slot, sweep_cycle()); });
   return dead;
-}
-
-// Before the first lock of who registers something.
-end_book& used_book() {
-  end_book& all = the_book();
-  book_is_used.store_relaxed(1);
-  return all;
-}
-
-// f(record) with the lock, if there is one of this object. Returns what f does.
-template <class F>
-bool with_known_record(std::uintptr_t slot, F f) {
-  end_book& all = used_book();
-  const detail::spin_guard guard(all.lock);
-  end_record* known = all.records.find(hidden_slot(slot));
-  return known != nullptr && f(*known);
-}
-
-// The same, where there is none with a new one.
-template <class F>
-bool with_record(std::uintptr_t slot, F f) {
-  end_book& all = used_book();
-  auto made = std::make_unique<end_record>(slot);
-  unsigned wanted = 0;
-  bool done = false;
-  {
-    const detail::spin_guard guard(all.lock);
-    end_record* known = all.records.find(made->of);
-    if (known == nullptr) {
-      known = made.release();
-      all.records.insert(*known);
-      wanted = all.records.wanted_segment();
-    }
-    done = f(*known);
-  }
-  if (wanted != 0) bring_segment(all, wanted);  // [book-4]
-  return done;
 }
 
 void destroy(std::uintptr_t slot) noexcept {
@@ -152,6 +114,7 @@ void run_endings() {
       used.reset(all.due.pop());
     }
     used.reset();  // it may be the last thing that this goroutine does
+    ends.is_run(slot_bytes(next.object.slot()));
     if (next.what == nullptr) {
       destroy(next.object.slot());
       counted.destructors_run.fetch_add_release(1);  // pairs with the acquire in read(), as below
@@ -194,6 +157,7 @@ void find_finalizers(end_book& all, due_list& due) {
   for_each_record(all, [&due](end_record& each) {
     if (!is_dead(each.of.slot()) || each.finalizer == nullptr) return;
     due.add({each.of, std::exchange(each.finalizer, nullptr)});
+    ends.add_due(slot_bytes(each.of.slot()));
     mark_word(each.of.slot());
     statistics::add(counted.finalizers_queued, 1);
   });
@@ -203,15 +167,18 @@ void find_destructors(due_list& due) {
   const std::uint32_t cycle = sweep_cycle();
   for_each_span([&](span& each) {
     if (each.kind != kind::ending) return;
-    for_each_dead(each, cycle, [&due](std::uintptr_t slot) {
+    std::size_t due_bytes = 0;
+    for_each_dead(each, cycle, [&](std::uintptr_t slot) {
       // Acquire pairs with the release in set_ending(): the objects are there.
       auto& header = *reinterpret_cast<object_header*>(slot);
       if (header.type.load_acquire() == nullptr) return;
       header.note_due();
       due.add({hidden_slot(slot), nullptr});
+      due_bytes += each.slot_bytes;
       mark_word(slot);
       statistics::add(counted.destructors_queued, 1);
     });
+    ends.add_due(due_bytes);
   });
 }
 
@@ -245,7 +212,14 @@ void mark_what_finalizers_reach(end_book& all) {
 
 }  // namespace
 
+end_book& used_book() {
+  end_book& all = the_book();
+  book_is_used.store_relaxed(1);
+  return all;
+}
+
 void mark_endings() noexcept {
+  waiting_bytes = ends.due();
   if (book_is_used.load_relaxed() == 0) return;
   end_book& all = the_book();
   std::uintptr_t slots[due_batch::capacity];
@@ -280,6 +254,7 @@ void find_the_dead() noexcept {
     all.due.append(due);
   }
   now.ended.store_relaxed(kept_bytes);
+  now.due.store_relaxed(kept_bytes + waiting_bytes);
 }
 
 void start_endings() noexcept {
@@ -295,98 +270,6 @@ void start_endings() noexcept {
     const detail::spin_guard guard(all.lock);
     all.runs = false;
   }
-}
-
-void handle_of(std::uintptr_t object, std::uintptr_t* to) {
-  const std::uintptr_t slot = slot_address(object);
-  if (slot == 0) return;
-  // The caller's word, which nobody else reads; the record keeps it till it is told of.
-  const auto take = [to](const end_record& known) {
-    *to = known.handle.get();
-    detail::gc_shade(*to);
-    return *to != 0;
-  };
-  if (with_known_record(slot, take)) return;
-  detail::managed_word made;
-  allocate(made.address(), sizeof(weak_handle), alignof(weak_handle), kind::plain, true);
-  reinterpret_cast<weak_handle*>(made.get())->target.store_relaxed(slot);
-  with_record(slot, [&](end_record& known) {
-    if (known.handle.get() == 0) known.handle.set(made.get());
-    return take(known);
-  });
-}
-
-void strengthen(const weak_handle& handle, std::uintptr_t value, std::uintptr_t* to) noexcept {
-  gate().with_lock([&](bool marking) {
-    const std::uintptr_t target = handle.target.load_relaxed();
-    if (target == 0) return;
-    const place at = find(target);
-    if (weak_ends && at.in->is_dead(at.slot, sweep_cycle())) return;
-    *to = value;
-    if (marking && at.in->set_mark(at.slot) && at.in->kind != kind::plain)
-      marked_heap().push_locked(target);
-  });
-}
-
-// What mark_endings() does, which may have been there already.
-GORT_UNSANITIZED [[gnu::noinline]] void shade_what_it_reaches(std::uintptr_t slot) noexcept {
-  const place at = find(slot);
-  if (!at || at.in->kind == kind::plain) return;
-  const std::size_t bytes = at.in->slot_bytes;
-  for (std::uintptr_t from = slot; from + sizeof(from) <= slot + bytes; from += sizeof(from)) {
-    const auto word = __atomic_load_n(reinterpret_cast<std::uintptr_t*>(from), __ATOMIC_RELAXED);
-    if (word - slot >= bytes) detail::gc_shade(word);
-  }
-}
-
-void set_finalizer(std::uintptr_t object, std::function<void()> f) {
-  const std::uintptr_t slot = slot_address(object);
-  if (slot == 0) throw runtime_error("runtime.SetFinalizer: pointer not in heap");
-  std::unique_ptr<ending> its;  // what was there before, in the end
-  const auto swap_with = [&its](end_record& of) {
-    if (its != nullptr && of.finalizer != nullptr) return false;
-    ending* before = std::exchange(of.finalizer, its.release());
-    its.reset(before);
-    return true;
-  };
-  if (!f) {
-    with_known_record(slot, swap_with);
-    return;
-  }
-  its = std::make_unique<ending>(std::move(f));
-  if (!with_record(slot, swap_with))
-    throw runtime_error("runtime.SetFinalizer: finalizer already set");
-  // Before the caller may let go of it; until then it is alive, and so is all that.
-  if (detail::managed.shading.load_relaxed() != 0) shade_what_it_reaches(slot);
-}
-
-std::uint64_t add_cleanup(std::uintptr_t object, std::function<void()> f) {
-  const std::uintptr_t slot = slot_address(object);
-  if (slot == 0) throw runtime_error("runtime.AddCleanup: ptr not in heap");
-  auto made = std::make_unique<ending>(std::move(f));
-  std::uint64_t number = 0;
-  with_record(slot, [&](end_record& of) {
-    number = made->number = ++the_book().last_number;
-    ending* last = made.release();
-    (of.first_cleanup == nullptr ? of.first_cleanup : of.last_cleanup->next) = last;
-    of.last_cleanup = last;
-    return true;
-  });
-  return number;
-}
-
-void stop_cleanup(std::uintptr_t object, std::uint64_t number) noexcept {
-  std::unique_ptr<ending> gone;
-  with_known_record(slot_address(object), [&](end_record& of) {
-    ending* before = nullptr;
-    ending* each = of.first_cleanup;
-    for (; each != nullptr && each->number != number; each = each->next) before = each;
-    if (each == nullptr) return false;
-    (before == nullptr ? of.first_cleanup : before->next) = each->next;
-    if (each == of.last_cleanup) of.last_cleanup = before;
-    gone.reset(each);
-    return true;
-  });
 }
 
 }  // namespace gort::managed

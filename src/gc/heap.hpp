@@ -192,6 +192,16 @@ struct place {
   return {&in, slot};
 }
 
+/// Of the slot that an address leads to. 0: it leads to none.
+inline std::uintptr_t slot_address(std::uintptr_t address) noexcept {
+  const place at = find(address);
+  return at ? at.in->address_of(at.slot) : 0;
+}
+inline std::size_t slot_bytes(std::uintptr_t address) noexcept {
+  const place at = find(address);
+  return at ? at.in->slot_bytes : 0;
+}
+
 /// Whether a mark is where the address's would be. A hint; cheaper than find().
 [[gnu::always_inline]] inline bool has_mark(std::uintptr_t address) noexcept {
   const std::size_t page = (address - heap.heap_low) / page_bytes;

@@ -13,6 +13,7 @@
 #include "gc/collector.hpp"
 #include "gc/control.hpp"
 #include "gc/cpu_limiter.hpp"
+#include "gc/endings_pace.hpp"
 #include "gc/leeway.hpp"
 #include "gc/quiet.hpp"
 #include "gc/roots.hpp"
@@ -110,14 +111,30 @@ void read_environment() noexcept {
 // As Go: a malformed one ends the program before main().
 [[maybe_unused]] const bool read_at_load = (read_environment(), true);
 
+std::size_t headroom_of(std::size_t found, std::int32_t percent) noexcept {
+  const std::size_t dead = control.past.floating + now.due.load_relaxed();
+  return (found - std::min(found, dead)) / 100 * static_cast<std::size_t>(percent);
+}
+
 std::size_t goal_by_percent(std::size_t found) noexcept {
   const std::int32_t percent = control.percent.load_relaxed();
   if (percent < 0) return never;
-  constexpr std::size_t least = std::size_t{4} << 20;
-  const auto factor = static_cast<std::size_t>(percent);
-  const std::size_t base = found - std::min(found, control.past.floating);
-  const std::size_t headroom = base / 100 * factor;
-  return std::max(found + headroom, least * factor / 100) + control.more.bytes(headroom);
+  const std::size_t least = (std::size_t{4} << 20) * static_cast<std::size_t>(percent) / 100;
+  const std::size_t headroom = headroom_of(found, percent);
+  const std::size_t due = std::min(found, now.due.load_relaxed());
+  return std::max({found + headroom, least, due + std::min(due, least)}) +
+         control.more.bytes(headroom);
+}
+
+// How much may wait for its end when the next cycle begins.
+std::size_t endings_slack(std::size_t found) noexcept {
+  constexpr std::size_t least = endings_pace::slack_min;
+  const std::int32_t percent = control.percent.load_relaxed();
+  const std::size_t slack =
+      percent < 0 ? endings_pace::never : std::max(least, headroom_of(found, percent) / 4);
+  const std::uint64_t limit = memory_limit();
+  return limit == no_memory_limit ? slack
+                                  : std::min(slack, std::max<std::size_t>(least, limit / 16));
 }
 
 // With the lock.
@@ -158,6 +175,10 @@ void set_lines_locked() noexcept {
       control.percent.load_relaxed() >= 0 && !control.is_watched.load_relaxed();
   control.watch_from.store_relaxed(
       is_to_be_watched ? quiet_watch::worth_from(found, now.quiet_found.load_relaxed()) : never);
+  ends.set_way(
+      found,
+      std::min(control.by_percent.trigger.load_relaxed(), control.by_limit.trigger.load_relaxed()),
+      endings_slack(found));
   now.trigger.store_relaxed(
       std::min({control.by_percent.trigger.load_relaxed(), control.by_limit.trigger.load_relaxed(),
                 control.look_from.load_relaxed(), control.watch_from.load_relaxed()}));
@@ -193,7 +214,7 @@ void past_cycle_is(const cycle_result& what) noexcept {
   cycles_past& past = control.past;
   const std::size_t from = now.marking_from.load_relaxed();
   const std::size_t born_black = what.handed_out_before - std::min(what.handed_out_before, from);
-  const std::size_t traced = what.found - std::min(what.found, born_black);
+  const std::size_t traced = what.found - std::min(what.found, born_black + now.due.load_relaxed());
   // Since the marking before began.
   const std::size_t handed_out = past.born_black + from;
   double growth = 0;
@@ -305,6 +326,7 @@ void cycle_has_ended(const cycle_result& what) noexcept {
     now.pages_left.store_relaxed(count_pages().in_use);
     now.handed_out.fetch_sub_relaxed(what.handed_out_before);
     control.is_watched.store_relaxed(false);
+    ends.cycle_has_ended();
     set_lines_locked();
   }
   asked.lines_are_set();

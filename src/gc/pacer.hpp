@@ -2,7 +2,8 @@
 // the program is held to the smaller one.
 //
 //      in use = what the last marking found + what was handed out since
-//      base = what it traced + what grew of what was handed out while it marked
+//      base = what it traced, but for what waits for its end + what grew of what was handed out
+//             while it marked
 //      headroom = base * GOGC/100
 //      GOGC's goal = found + headroom, 4 MiB * GOGC/100 at least; and what was learned that the
 //                    heap needs so as not to be collected all the time, 16 MiB at most (leeway.hpp)
@@ -14,6 +15,9 @@
 // and no collection gives back a page that has an object: where such pages alone are the limit, it
 // would be collected without a break, for nothing. So half of them is filled first. What has no
 // room in them takes new pages: a sixteenth of them before it is due.
+//
+// What only waits for its end (endings.cpp) is dead, and is added to the goal as it is: multiplied,
+// what dies would make room for more to die.
 //
 // What is handed out during a marking is found by it, dead or alive: it floats until the next one.
 // It is not multiplied by GOGC, or a program that allocates fast would drift from what GOGC says:
@@ -71,7 +75,8 @@ struct pace {
   detail::atomic<std::size_t> found;        // bytes the last marking found
   detail::atomic<std::size_t> pages_left;   // bytes of the pages that the last sweep left in use
   detail::atomic<std::size_t> handed_out;   // since
-  detail::atomic<std::size_t> ended;        // bytes of these whose end was due
+  detail::atomic<std::size_t> ended;        // bytes of these whose end was due, and was not before
+  detail::atomic<std::size_t> due;          // whose end was due
   detail::atomic<std::size_t> quiet_found;  // by the last one made in quiet (quiet.hpp)
   // The lowest of the lines at which something is to be done; 0 before the first look.
   detail::atomic<std::size_t> trigger;

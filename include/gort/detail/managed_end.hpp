@@ -1,4 +1,4 @@
-// What weak pointers, finalizers and cleanups need of the library (src/gc/endings.cpp).
+// What weak pointers, finalizers and cleanups need of the library (src/gc/registering.cpp).
 #pragma once
 
 #include <cstdint>

@@ -55,5 +55,7 @@ void preempt(p& what, std::uint32_t noticed_tick) noexcept;
 /// For a goroutine that computes for others' sake, not inside gort: if a timer of its P is due, or
 /// somebody is queued there, it parks in place as if preempted now.
 void give_way_to_due() noexcept;
+/// Likewise, if anybody waits for a P.
+void give_way_to_others() noexcept;
 
 }  // namespace gort::sched

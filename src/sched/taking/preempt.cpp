@@ -78,7 +78,9 @@ void preempt(p& what, std::uint32_t noticed_tick) noexcept {
   os::interrupt_thread(who->thread.load_relaxed());
 }
 
-void give_way_to_due() noexcept {
+namespace {
+
+void give_way(bool to_all) noexcept {
   p* mine = nullptr;
   std::uint32_t tick = 0;
   {
@@ -92,10 +94,16 @@ void give_way_to_due() noexcept {
     const bool few_in_place =
         sched.global_size.load_relaxed() <= static_cast<std::uint32_t>(proc_count());
     const bool due = mine->timers.next_when_ns.load_relaxed() <= os::monotonic_ns() ||
+                     (to_all && sched.global_size.load_relaxed() != 0) ||
                      (few_in_place && (mine->queue.has_next() || mine->queue.size() != 0));
     if (!due) return;
   }
   preempt(*mine, tick);
 }
+
+}  // namespace
+
+void give_way_to_due() noexcept { give_way(false); }
+void give_way_to_others() noexcept { give_way(true); }
 
 }  // namespace gort::sched

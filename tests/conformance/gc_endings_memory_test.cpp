@@ -1,0 +1,63 @@
+// What has a destructor takes no more memory than what has none, but for what the next cycle frees:
+// neither is what is dead multiplied by GOGC, nor do those who allocate run away from the one
+// goroutine that runs destructors.
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <thread>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include <gort/gc.hpp>
+#include <gort/wait_group.hpp>
+
+#include "gc/control.hpp"
+#include "support/run.hpp"
+
+namespace {
+
+using namespace gort;
+
+constexpr std::size_t mib = std::size_t{1} << 20;
+constexpr std::size_t objects_of_each = 6'000'000;
+constexpr int allocating = 3;
+constexpr std::size_t bytes_max = 160 * mib;  // of 824 that are made
+
+struct with_destructor {
+  gc::ptr<with_destructor> next;
+  std::uint64_t rest[4] = {};
+};
+static_assert(!gc::needs_no_destructor<with_destructor>);
+
+std::size_t make_many() {
+  std::size_t most = 0;
+  for (std::size_t i = 0; i < objects_of_each; ++i) {
+    (void)gc::make<with_destructor>();
+    if (i % 1024 == 0) most = std::max(most, managed::bytes_in_use());
+  }
+  return most;
+}
+
+TEST(gc_endings_memory, goroutines_do_not_run_away_from_destructors) {
+  test::with_procs(2, [] {
+    std::size_t most[allocating] = {};
+    wait_group all;
+    for (std::size_t& each : most) all.go([&each] { each = make_many(); });
+    all.wait();
+    EXPECT_LT(*std::max_element(std::begin(most), std::end(most)), bytes_max);
+  });
+}
+
+TEST(gc_endings_memory, nor_do_plain_threads) {
+  test::with_procs(2, [] {
+    std::size_t most[allocating] = {};
+    std::vector<std::thread> all;
+    for (std::size_t& each : most) all.emplace_back([&each] { each = make_many(); });
+    for (std::thread& each : all) each.join();
+    EXPECT_LT(*std::max_element(std::begin(most), std::end(most)), bytes_max);
+  });
+}
+
+}  // namespace
