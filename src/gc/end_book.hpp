@@ -25,6 +25,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <new>
 #include <utility>
 
 #include <gort/detail/managed_word.hpp>
@@ -133,13 +134,16 @@ struct due_list {
   due_batch* front = nullptr;
   due_batch* back = nullptr;
 
-  void add(due_end each) {
+  /// False: there is no memory.
+  [[nodiscard]] bool add(due_end each) noexcept {
     if (back == nullptr || back->count == due_batch::capacity) {
-      auto* made = new due_batch;
+      auto* made = new (std::nothrow) due_batch;
+      if (made == nullptr) return false;
       (back == nullptr ? front : back->next) = made;
       back = made;
     }
     back->ends[back->count++] = each;
+    return true;
   }
 };
 

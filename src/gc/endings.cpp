@@ -22,9 +22,11 @@
 //           (`weak_ends`); so nobody gets hold of what will be freed.
 //   [end-4] What is dead is told by its span and its mark [span-5], and stays so while the
 //           collector goes through these steps: nobody can reach it but by weak pointers.
+//   [end-5] Where there is no memory to note that something is due, the object lives on, and is
+//           found dead by the next cycle. The collector has nobody to throw to.
 #include <cstddef>
 #include <memory>
-#include <utility>
+#include <new>
 
 #include <gort/detail/managed_check.hpp>
 #include <gort/detail/managed_end.hpp>
@@ -156,9 +158,10 @@ void clear_weak_pointers(end_book& all) {
 void find_finalizers(end_book& all, due_list& due) {
   for_each_record(all, [&due](end_record& each) {
     if (!is_dead(each.of.slot()) || each.finalizer == nullptr) return;
-    due.add({each.of, std::exchange(each.finalizer, nullptr)});
-    ends.add_due(slot_bytes(each.of.slot()));
     mark_word(each.of.slot());
+    if (!due.add({each.of, each.finalizer})) return;  // [end-5]
+    each.finalizer = nullptr;
+    ends.add_due(slot_bytes(each.of.slot()));
     statistics::add(counted.finalizers_queued, 1);
   });
 }
@@ -172,10 +175,10 @@ void find_destructors(due_list& due) {
       // Acquire pairs with the release in set_ending(): the objects are there.
       auto& header = *reinterpret_cast<object_header*>(slot);
       if (header.type.load_acquire() == nullptr) return;
-      header.note_due();
-      due.add({hidden_slot(slot), nullptr});
-      due_bytes += each.slot_bytes;
       mark_word(slot);
+      if (!due.add({hidden_slot(slot), nullptr})) return;  // [end-5]
+      header.note_due();
+      due_bytes += each.slot_bytes;
       statistics::add(counted.destructors_queued, 1);
     });
     ends.add_due(due_bytes);
@@ -185,15 +188,18 @@ void find_destructors(due_list& due) {
 void find_cleanups(end_book& all, due_list& due) {
   for_each_record(all, [&](end_record& each) {
     if (!is_dead(each.of.slot())) return;
+    for (; each.first_cleanup != nullptr; each.first_cleanup = each.first_cleanup->next) {
+      if (!due.add({hidden_slot(0), each.first_cleanup})) {  // [end-5]
+        mark_word(each.of.slot());
+        return;
+      }
+      statistics::add(counted.cleanups_queued, 1);
+    }
     {
       const detail::spin_guard guard(all.lock);
       all.records.remove(each);
     }
     const std::unique_ptr<end_record> gone(&each);
-    for (ending* cleanup = each.first_cleanup; cleanup != nullptr; cleanup = cleanup->next) {
-      due.add({hidden_slot(0), cleanup});
-      statistics::add(counted.cleanups_queued, 1);
-    }
   });
 }
 
@@ -249,6 +255,7 @@ void find_the_dead() noexcept {
   find_destructors(due);
   kept_bytes += drain_alone();
   find_cleanups(all, due);
+  kept_bytes += drain_alone();
   {
     const detail::spin_guard guard(all.lock);
     all.due.append(due);

@@ -137,8 +137,12 @@ void call_each() {
   const debug::memory_pressure what = pressure_now();
   if (all.round.empty()) {
     const std::lock_guard guard(all.lock);
-    all.round = all.entries;
     all.next = 0;
+    try {
+      all.round = all.entries;
+    } catch (const std::bad_alloc&) {
+      return;  // after the next look again
+    }
   }
   while (all.next < all.round.size()) {
     const std::shared_ptr<told_one> each = std::move(all.round[all.next++]);

@@ -72,7 +72,8 @@ TEST(gc_end_book, what_is_taken_out_is_gone) {
 // Pops `before` of them, looks at what is left, some at a time, and pops `between` after each look.
 std::size_t looked_at(std::size_t count, std::size_t before, std::size_t between) {
   due_list found;
-  for (std::size_t i = 0; i < count; ++i) found.add({hidden_slot(slot_of(i)), nullptr});
+  for (std::size_t i = 0; i < count; ++i)
+    EXPECT_TRUE(found.add({hidden_slot(slot_of(i)), nullptr}));
   due_queue due;
   due.append(found);
   std::size_t popped = 0;
