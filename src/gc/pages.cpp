@@ -4,7 +4,8 @@
 //   [pages-1] All is guarded by `lock`, but `heap.pages`, which is read by all [span-1].
 //   [pages-2] A page is `taken`, or free; a free one below `frontier` is `dirty`, or the system has
 //             its memory and it reads as zero. Nothing at or above `frontier` has been touched. Of
-//             a taken one `dirty` says how it was before.
+//             a taken one `dirty` says how it was before, or whether anybody had it: who frees a
+//             large one does not know what of it was touched.
 //   [pages-4] The heap and its tables are opened 64 MiB of pages at a time, before a page of them
 //   is
 //             taken.
@@ -226,6 +227,12 @@ span* take_pages(std::size_t pages, std::size_t alignment, page_user* user, bool
 
 void zero_dirty_pages(span& made) noexcept {
   const auto first = static_cast<std::size_t>(&made - heap.spans);
+  // From here on malloc, too, always maps what calloc() gives: who had it may have touched little
+  // of it, and who gets it may touch as little.
+  constexpr std::size_t mapped_from = (std::size_t{32} << 20) / page_bytes;
+  if (made.pages >= mapped_from &&
+      os::give_back(reinterpret_cast<void*>(made.base), made.pages * page_bytes))
+    return;
   for_words_of(first, made.pages, [](std::size_t word, std::uint64_t bits) {
     std::uint64_t dirty;
     {
@@ -258,13 +265,16 @@ void publish_span(span& made) noexcept {
 }
 
 void free_spans(span* const* dead, std::size_t count) noexcept {
+  // Without the lock: there may be millions. Nobody has an address that leads there.
+  for (std::size_t n = 0; n < count; ++n) {
+    const auto first = static_cast<std::size_t>(dead[n] - heap.spans);
+    for (std::size_t i = 0; i < dead[n]->pages; ++i) heap.pages[first + i].store_relaxed(0);
+  }
   detail::spin_guard guard(pages_now.lock);
   std::size_t lowest = heap.page_count;
   for (std::size_t n = 0; n < count; ++n) {
     const auto first = static_cast<std::size_t>(dead[n] - heap.spans);
     const std::size_t pages = dead[n]->pages;
-    for (std::size_t i = first; i < first + pages; ++i)
-      heap.pages[i].store_relaxed(0);  // nobody has an address that leads here
     put_run(pages_now.taken, first, pages, false);
     put_run(pages_now.dirty, first, pages, true);
     put_run(pages_now.rested, first, pages, false);

@@ -109,6 +109,28 @@ TEST(gc_making, pages_fresh_from_the_system_are_not_touched) {
   });
 }
 
+// Nor where a large one was before, of which as little had been touched.
+TEST(gc_making, what_a_large_array_had_is_not_touched_for_the_next_one) {
+  GORT_NOT_UNDER(managed::freed_slots_are_told || base::with_tsan, "debug builds touch what dies");
+  test::with_procs(2, [] {
+    const test::gogc_off off;
+    constexpr std::size_t bytes = 1024 * mib;
+    const auto make_and_drop = [] {
+      test::on_a_stack_of_its_own([] {
+        auto sparse = gc::make_array<unsigned char>(bytes);
+        for (std::size_t i = 0; i < bytes; i += 64 * mib) {
+          ASSERT_EQ(sparse[static_cast<std::ptrdiff_t>(i)], 0U);
+          sparse[static_cast<std::ptrdiff_t>(i)] = 1;
+        }
+      });
+      runtime::gc();
+    };
+    const std::size_t before = resident_bytes();
+    for (int i = 0; i < 3; ++i) make_and_drop();
+    EXPECT_LE(resident_bytes(), before + 64 * mib);
+  });
+}
+
 TEST(gc_making, what_holds_no_pointers_is_never_scanned) {
   test::with_procs(2, [] {
     counted::reset();
