@@ -129,7 +129,12 @@ bool begin_if_wanted() noexcept {
 }
 
 void wake_collector() noexcept { os::futex_wake(asked.bell.address(), 1); }
-void want(std::uint32_t number) noexcept { asked.want(number, wake_collector); }
+void want_told() noexcept {
+  // It may end what somebody waits for: until collector_main() is through with it.
+  sched::expect_wakes_from_outside(true);
+  wake_collector();
+}
+void want(std::uint32_t number) noexcept { asked.want(number, want_told); }
 void ring() noexcept { asked.ring(wake_collector); }
 
 // Of two points of time; -1: none.
@@ -186,6 +191,7 @@ void collector_main() {
         quiet.charge(ended_ns, read_collecting_cpu().total_ns() - begin_cpu_ns);
         all_free_is_to_go();
       }
+      sched::expect_wakes_from_outside(false);
       (void)give_back_some(ended_ns);
       continue;
     }
@@ -236,7 +242,7 @@ int ensure_thread(others attempts) noexcept {
 }
 
 void ask_if_first(std::size_t used) noexcept {
-  asked.ask_if_first([used] { return is_first_to_ask(used); }, wake_collector);
+  asked.ask_if_first([used] { return is_first_to_ask(used); }, want_told);
 }
 
 // Until the cycle that is under way has ended, 100 us at most. `done`: read before the lines were,
