@@ -18,6 +18,9 @@
 #include <gort/go.hpp>
 #include <gort/runtime.hpp>
 
+#include "sched/gmp/g.hpp"
+#include "sched/gmp/peek.hpp"
+
 namespace gort::test {
 
 /// Counts its kind, since reset(); its canary says whether it lives.
@@ -56,15 +59,18 @@ struct counted {
   static inline detail::atomic<int> ended_;
 };
 
-/// On a goroutine that has ended when this returns.
+/// On a goroutine that has ended when this returns. (As long as it is on its thread, all that it
+/// has left on its stack is scanned; and that thread may have to wait for a CPU.)
 template <class F>
 void on_a_stack_of_its_own(F f) {
-  auto done = make_chan<char>();
+  auto done = make_chan<std::pair<const detail::g*, std::uint64_t>>();
   go([&f, done]() mutable {
     f();
-    done.close();
+    const detail::g* self = detail::current_g();
+    done.send({self, self->id});
   });
-  done.recv();
+  const auto [who, number] = *done.recv();
+  while (sched::peek_plain(who->id) == number) runtime::gosched();
 }
 
 /// Objects of which one in four stays, so that all of their pages do.
