@@ -2,7 +2,27 @@
 
 #include <new>
 
+#include <gort/error.hpp>
+
+#include "gc/heap.hpp"
+#include "gc/roots.hpp"
+
 namespace gort::managed {
+
+std::unique_ptr<ending> make_ending(std::function<void()> f, closure_place where, hidden_slot its,
+                                    const char* refusal) {
+  auto made = std::make_unique<ending>(std::move(f));
+  const void* closure = where.in != nullptr ? where.in(made->f) : nullptr;
+  const auto from = reinterpret_cast<std::uintptr_t>(closure);
+  for (std::size_t at = 0; closure != nullptr && at + sizeof(from) <= where.bytes;
+       at += sizeof(from)) {
+    std::uintptr_t held = 0;
+    if (!is_root(from + at, held)) continue;
+    const place to = find(held);
+    if (to && to.in->address_of(to.slot) == its.slot()) throw runtime_error(refusal);
+  }
+  return made;
+}
 
 void end_table::insert(end_record& made) noexcept {
   end_record*& at = bucket(index_of(made.of));

@@ -28,6 +28,7 @@
 #include <new>
 #include <utility>
 
+#include <gort/detail/managed_end.hpp>
 #include <gort/detail/managed_word.hpp>
 #include <gort/detail/spin_lock.hpp>
 
@@ -48,6 +49,11 @@ struct ending {
   std::uint64_t number = 0;
   ending* next = nullptr;  // of the same object's cleanups
 };
+
+/// Throws runtime_error(refusal) if the closure itself has a gc::ptr into the slot, so that it
+/// would never run; what its pointers or malloc's memory lead to is not looked at.
+std::unique_ptr<ending> make_ending(std::function<void()> f, closure_place where, hidden_slot its,
+                                    const char* refusal);
 
 /// Of one object.
 struct end_record {

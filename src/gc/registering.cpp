@@ -87,7 +87,7 @@ GORT_UNSANITIZED [[gnu::noinline]] void shade_what_it_reaches(std::uintptr_t slo
   }
 }
 
-void set_finalizer(std::uintptr_t object, std::function<void()> f) {
+void set_finalizer(std::uintptr_t object, std::function<void()> f, closure_place where) {
   const std::uintptr_t slot = slot_address(object);
   if (slot == 0) throw runtime_error("runtime.SetFinalizer: pointer not in heap");
   std::unique_ptr<ending> its;  // what was there before, in the end
@@ -101,17 +101,19 @@ void set_finalizer(std::uintptr_t object, std::function<void()> f) {
     with_known_record(slot, swap_with);
     return;
   }
-  its = std::make_unique<ending>(std::move(f));
+  its = make_ending(std::move(f), where, hidden_slot(slot),
+                    "runtime.SetFinalizer: f holds the object, finalizer will never run");
   if (!with_record(slot, swap_with))
     throw runtime_error("runtime.SetFinalizer: finalizer already set");
   // Before the caller may let go of it; until then it is alive, and so is all that.
   if (detail::managed.shading.load_relaxed() != 0) shade_what_it_reaches(slot);
 }
 
-std::uint64_t add_cleanup(std::uintptr_t object, std::function<void()> f) {
+std::uint64_t add_cleanup(std::uintptr_t object, std::function<void()> f, closure_place where) {
   const std::uintptr_t slot = slot_address(object);
   if (slot == 0) throw runtime_error("runtime.AddCleanup: ptr not in heap");
-  auto made = std::make_unique<ending>(std::move(f));
+  auto made = make_ending(std::move(f), where, hidden_slot(slot),
+                          "runtime.AddCleanup: f holds the object, cleanup will never run");
   std::uint64_t number = 0;
   with_record(slot, [&](end_record& of) {
     number = made->number = ++the_book().last_number;

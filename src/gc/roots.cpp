@@ -115,6 +115,15 @@ leaf& leaf_of(std::uintptr_t address) noexcept {
   return known != nullptr ? *known : *make_leaf(at, address);
 }
 
+// Null: nothing there has ever been in the table.
+const leaf* known_leaf_of(std::uintptr_t address) noexcept {
+  const std::size_t index = address / leaf_bytes;
+  if (index >= branches_max * leaves_of_branch) return nullptr;
+  // These pair with the releases in make_branch() and make_leaf().
+  entry* leaves = branches[index / leaves_of_branch].load_acquire();
+  return leaves != nullptr ? leaves[index % leaves_of_branch].load_acquire() : nullptr;
+}
+
 GORT_UNSANITIZED [[gnu::noinline]] std::uintptr_t read_word(std::uintptr_t at) noexcept {
   return __atomic_load_n(reinterpret_cast<std::uintptr_t*>(at), __ATOMIC_RELAXED);
 }
@@ -161,6 +170,16 @@ void for_each_root(void (*f)(std::uintptr_t) noexcept) noexcept {
     }
   }
   reading.end();
+}
+
+bool is_root(std::uintptr_t address, std::uintptr_t& held) noexcept {
+  if (scanned.has(address) || address % sizeof(held) != 0) return false;
+  const leaf* of = known_leaf_of(address);
+  if (of == nullptr) return false;
+  const std::size_t index = (address - of->base) / 8;
+  if ((of->bits[index / 64].load_relaxed() >> index % 64 & 1) == 0) return false;
+  held = read_word(address);
+  return true;
 }
 
 std::size_t root_table_bytes() noexcept {

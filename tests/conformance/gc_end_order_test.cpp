@@ -2,6 +2,7 @@
 // after the other, never by who allocates.
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <map>
 #include <mutex>
@@ -176,6 +177,29 @@ TEST(gc_end_order, cleanups_of_one_object_run_in_the_order_they_were_added_in) {
     });
     while (done.load_acquire() < count) test::collect_all();
     for (int i = 0; i < count; ++i) EXPECT_EQ(order[static_cast<std::size_t>(i)], i);
+  });
+}
+
+// It would never run, and the object never die.
+TEST(gc_ends, a_function_that_holds_its_object_is_refused) {
+  test::with_procs(2, [] {
+    struct two {
+      std::uint64_t of, it;
+    };
+    const auto object = gc::make<two>(), other = gc::make<two>();
+    const gc::ptr<std::uint64_t> part(object, &object->it);
+    const std::string text = "what makes a closure large";
+    EXPECT_THROW(runtime::add_cleanup(object, [object] {}), runtime_error);
+    EXPECT_THROW(runtime::add_cleanup(object, [text, part] {}), runtime_error);
+    EXPECT_THROW(runtime::set_finalizer(object, [text, object](const gc::ptr<two>&) {}),
+                 runtime_error);
+    // Nothing was set; and these are what it may hold.
+    runtime::set_finalizer(object, [other](const gc::ptr<two>&) {});
+    runtime::set_finalizer(object, nullptr);
+    runtime::add_cleanup(object, [other, text, none = gc::ptr<two>()] {}).stop();
+    runtime::add_cleanup(object, [key = object.get(), text] {}).stop();
+    runtime::add_cleanup(object, [weak = gc::weak<two>(object)] {}).stop();
+    runtime::add_cleanup(object, std::function<void()>([] {})).stop();
   });
 }
 

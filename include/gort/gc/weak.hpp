@@ -103,19 +103,21 @@ namespace gort::runtime {
 /// one goroutine that runs all of them, and it lives on for that; f may keep it. Then it has no
 /// finalizer, and dies in a later cycle, if nothing else is set. Of objects that reach each other
 /// those go first that are not reached; a cycle of them, none does; pointers of an object into
-/// itself make none. Not promised to run before the program ends. Throws runtime_error if there is
-/// one already, the object is not managed, or f is a null pointer or an empty std::function. Does
-/// not block. `nullptr` takes it away. Any thread. Go: runtime.SetFinalizer.
+/// itself make none. What f holds must not reach the object, else that never dies. Not promised to
+/// run before the program ends. Throws runtime_error if there is one already, the object is not
+/// managed, f itself has a gc::ptr to it, or is a null pointer or an empty std::function. Does not
+/// block. `nullptr` takes it away. Any thread. Go: runtime.SetFinalizer.
 template <class T, class F>
 requires std::invocable<F&, gc::ptr<T>>
 void set_finalizer(const gc::ptr<T>& object, F f) {
   gort::detail::require_callable(f, "runtime.SetFinalizer: nil function");
-  managed::set_finalizer(
-      reinterpret_cast<std::uintptr_t>(object.get()),
-      // Its complement, as it is no pointer that the program has hidden (GODEBUG=cgocheck=2).
-      [hidden = ~reinterpret_cast<std::uintptr_t>(object.get()), f = std::move(f)]() mutable {
-        f(gc::ptr<T>::pointer_to(*reinterpret_cast<T*>(~hidden)));
-      });
+  // Its complement, as it is no pointer that the program has hidden (GODEBUG=cgocheck=2).
+  auto call = [hidden = ~reinterpret_cast<std::uintptr_t>(object.get()),
+               f = std::move(f)]() mutable {
+    f(gc::ptr<T>::pointer_to(*reinterpret_cast<T*>(~hidden)));
+  };
+  managed::set_finalizer(reinterpret_cast<std::uintptr_t>(object.get()), std::move(call),
+                         managed::place_of_closure<decltype(call)>());
 }
 template <class T>
 void set_finalizer(const gc::ptr<T>& object, std::nullptr_t) {
@@ -138,13 +140,13 @@ class cleanup {
 
 /// Runs f() some time after the object has died: any number of them for one object, in order. What
 /// f holds must not reach the object, else that never dies. Throws runtime_error if it is not
-/// managed, or f is a null pointer or an empty std::function. Does not block. Any thread. Go:
-/// runtime.AddCleanup.
+/// managed, f itself has a gc::ptr to it, or is a null pointer or an empty std::function. Does not
+/// block. Any thread. Go: runtime.AddCleanup.
 template <class T, class F>
 requires std::invocable<F&> cleanup add_cleanup(const gc::ptr<T>& object, F f) {
   gort::detail::require_callable(f, "runtime.AddCleanup: nil function");
   const auto address = reinterpret_cast<std::uintptr_t>(object.get());
-  return {address, managed::add_cleanup(address, std::move(f))};
+  return {address, managed::add_cleanup(address, std::move(f), managed::place_of_closure<F>())};
 }
 
 /// The object lives until here. Go: runtime.KeepAlive. (A gc::ptr lives until its scope ends, so
