@@ -6,9 +6,9 @@
 //
 // Who gets slots while marking is behind what is handed out helps with it for up to 100 us; who
 // finds nothing to help with, and is beyond a line of the pacer's, sleeps so long, in place, or
-// until the cycle has ended (pacer.hpp); both again for a millisecond at most. That bounds what is
-// allocated until a cycle has begun, and during it; nobody waits longer for its end. Ps that have
-// nothing to run mark in their spare time (marking.cpp).
+// until the cycle has ended (pacer.hpp); both again for a millisecond at most, or some. That bounds
+// what is allocated until a cycle has begun, and during it; nobody waits longer for its end. Ps
+// that have nothing to run mark in their spare time (marking.cpp).
 //
 // While a cycle is under way there is one thread more than Ps, and those who allocate fall behind
 // and compute without a rest: a slice of 10 ms each, of less than a CPU. So who gets slots then
@@ -41,10 +41,14 @@
 #include "gc/sampling.hpp"
 #include "gc/scavenger.hpp"
 #include "gc/statistics.hpp"
+#include "os/affinity.hpp"
 #include "os/clock.hpp"
 #include "os/preempt.hpp"
 #include "os/slices.hpp"
 #include "os/thread.hpp"
+#include "sched/gmp/g.hpp"
+#include "sched/gmp/peek.hpp"
+#include "sched/gmp/proc.hpp"
 #include "sched/taking/hand_off.hpp"
 #include "sched/threads/helper.hpp"
 #include "sched/world/world.hpp"
@@ -72,8 +76,19 @@ detail::atomic<std::uint32_t> thread_state{no_thread};
 
 void collector_main();
 
+// In one allocation. Where there are more Ps than CPUs, who runs waits so many times as long for
+// one; and the collector's thread, one among all of them, would fall behind without end else.
+detail::atomic<std::int64_t> heed_ns_max{1'000'000};
+void set_heed() noexcept {
+  constexpr std::int64_t heed_ns = 1'000'000;
+  constexpr int times_max = 8;
+  const int times = sched::proc_count() / std::max(1, os::cpus_allowed());
+  heed_ns_max.store_relaxed(heed_ns * std::clamp(times, 1, times_max));
+}
+
 void run_cycle(bool for_quiet) noexcept {
   const std::int64_t begin_cpu_ns = os::own_thread_cpu_ns();
+  set_heed();
   cycle_log log;
   log.code = reinterpret_cast<const void*>(collector_main);
   log.begin(asked.begun.load_relaxed(), those_who_asked.this_is_forced, heap_goal());
@@ -252,8 +267,6 @@ void rest(std::uint32_t done) noexcept {
   (void)os::futex_wait(asked.done.address(), done, os::monotonic_ns() + rest_ns);
 }
 
-constexpr std::int64_t heed_ns_max = 1'000'000;  // in one allocation
-
 // How often it is to be done again: for each quantum of what was handed out, and for how far that
 // is beyond where one sleeps.
 std::size_t heed_lines(std::size_t used, std::size_t bytes) noexcept {
@@ -274,18 +287,21 @@ std::size_t heed_lines(std::size_t used, std::size_t bytes) noexcept {
 }
 
 bool are_endings_behind(std::size_t used, std::int64_t now_ns) noexcept {
-  return ends.is_behind(used,
-                        counted.destructors_run.load_relaxed() +
-                            counted.finalizers_run.load_relaxed() +
-                            counted.cleanups_run.load_relaxed(),
-                        now_ns);
+  // Records of goroutines stay, whatever becomes of them [stack-3].
+  auto* who = static_cast<detail::g*>(const_cast<void*>(detail::gc_endings_run_on.load_relaxed()));
+  return ends.is_behind(
+      {.used = used,
+       .runs = counted.destructors_run.load_relaxed() + counted.finalizers_run.load_relaxed() +
+               counted.cleanups_run.load_relaxed(),
+       .is_parked = who != nullptr && sched::peek_relaxed(who->reason) != detail::wait_reason::none,
+       .now_ns = now_ns});
 }
 
 // Who runs them waits for nobody; and may wait for this P.
 void let_endings_catch_up(std::size_t used) noexcept {
   if (detail::gc_endings_run_on.load_relaxed() == arch::load_current_g()) return;
-  const std::int64_t until_ns = os::monotonic_ns() + heed_ns_max;
-  for (std::int64_t now_ns = until_ns - heed_ns_max;
+  std::int64_t now_ns = os::monotonic_ns();
+  for (const std::int64_t until_ns = now_ns + heed_ns_max.load_relaxed();
        now_ns < until_ns && are_endings_behind(used, now_ns); now_ns = os::monotonic_ns()) {
     sched::give_way_to_others();
     if (are_endings_behind(used, os::monotonic_ns())) rest(asked.done.load_relaxed());
@@ -329,7 +345,7 @@ void account(std::size_t bytes) noexcept {
     }
     return;
   }
-  const std::int64_t until_ns = os::monotonic_ns() + heed_ns_max;
+  const std::int64_t until_ns = os::monotonic_ns() + heed_ns_max.load_relaxed();
   for (std::size_t i = 0; heed_lines(used, bytes) > i && os::monotonic_ns() < until_ns; ++i)
     used = bytes_in_use();
 }

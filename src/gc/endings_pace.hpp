@@ -6,7 +6,9 @@
 // So, as with marking, the way to the next collection is shared out: when so much of it is gone,
 // as much of what was due at the last one's end is to have been run, but for some slack. Who is
 // beyond lets others go first, or sleeps, for a millisecond at most in one allocation. Where none
-// has ended for a while, because one blocks, nobody waits: it would help nothing.
+// has ended for a while, because one blocks, nobody waits: it would help nothing. That is soon so
+// if it is parked; if it is not, it may wait for a P behind any number of others, or sleep in a
+// library's call.
 #pragma once
 
 #include <algorithm>
@@ -22,7 +24,7 @@ class endings_pace {
  public:
   static constexpr std::size_t never = ~std::size_t{0};
   static constexpr std::size_t slack_min = std::size_t{4} << 20;
-  static constexpr std::int64_t stuck_ns = 100'000'000;
+  static constexpr std::int64_t parked_ns_max = 100'000'000, silent_ns_max = 10'000'000'000;
 
   /// Bytes of objects whose destructor or finalizer is to be run, without what these reach.
   std::size_t due() const noexcept { return due_.load_relaxed(); }
@@ -42,21 +44,26 @@ class endings_pace {
   /// A look for each span that is handed out.
   bool may_be_behind() const noexcept { return due() > slack_.load_relaxed(); }
 
-  /// `used`: bytes in use; `runs`: of all kinds, so far.
-  bool is_behind(std::size_t used, std::uint64_t runs, std::int64_t now_ns) noexcept {
+  struct reading {
+    std::size_t used = 0;    // bytes in use
+    std::uint64_t runs = 0;  // of all kinds, so far
+    bool is_parked = false;  // who runs them
+    std::int64_t now_ns = 0;
+  };
+  bool is_behind(const reading& at) noexcept {
     const std::size_t slack = slack_.load_relaxed();
     const std::size_t waiting = due();
     if (waiting <= slack) return false;
     const std::size_t from = from_.load_relaxed(), to = to_.load_relaxed();
-    if (used < to && to > from) {
+    if (at.used < to && to > from) {
       const double left =
-          static_cast<double>(to - std::max(used, from)) / static_cast<double>(to - from);
+          static_cast<double>(to - std::max(at.used, from)) / static_cast<double>(to - from);
       const auto may_wait =
           static_cast<std::size_t>(left * static_cast<double>(at_end_.load_relaxed()));
       if (waiting - slack <= may_wait) return false;
     }
-    if (runs_seen_.exchange_relaxed(runs) != runs) seen_ns_.store_relaxed(now_ns);
-    return now_ns - seen_ns_.load_relaxed() < stuck_ns;
+    if (runs_seen_.exchange_relaxed(at.runs) != at.runs) seen_ns_.store_relaxed(at.now_ns);
+    return at.now_ns - seen_ns_.load_relaxed() < (at.is_parked ? parked_ns_max : silent_ns_max);
   }
 
  private:

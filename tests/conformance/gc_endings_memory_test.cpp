@@ -31,9 +31,9 @@ struct with_destructor {
 };
 static_assert(!gc::needs_no_destructor<with_destructor>);
 
-std::size_t make_many() {
+std::size_t make_many(std::size_t count = objects_of_each) {
   std::size_t most = 0;
-  for (std::size_t i = 0; i < objects_of_each; ++i) {
+  for (std::size_t i = 0; i < count; ++i) {
     (void)gc::make<with_destructor>();
     if (i % 1024 == 0) most = std::max(most, managed::bytes_in_use());
   }
@@ -45,6 +45,19 @@ TEST(gc_endings_memory, goroutines_do_not_run_away_from_destructors) {
     std::size_t most[allocating] = {};
     wait_group all;
     for (std::size_t& each : most) all.go([&each] { each = make_many(); });
+    all.wait();
+    EXPECT_LT(*std::max_element(std::begin(most), std::end(most)), bytes_max);
+  });
+}
+
+// The collector's thread is one of many, and must not fall behind without end.
+TEST(gc_endings_memory, nor_where_there_are_many_more_ps_than_cpus) {
+  constexpr int procs = 32;
+  test::with_procs(procs, [] {
+    std::size_t most[procs] = {};
+    wait_group all;
+    for (std::size_t& each : most)
+      all.go([&each] { each = make_many(objects_of_each * allocating / procs); });
     all.wait();
     EXPECT_LT(*std::max_element(std::begin(most), std::end(most)), bytes_max);
   });

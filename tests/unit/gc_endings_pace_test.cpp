@@ -25,7 +25,10 @@ struct behind : testing::Test {
     of.set_way(300 * mib, 500 * mib, 10 * mib);
   }
   // One has been run since the last look.
-  bool at(std::size_t used) { return of.is_behind(used, ++runs, now_ns); }
+  bool at(std::size_t used) { return of.is_behind({used, ++runs, false, now_ns}); }
+  bool without_progress(bool is_parked) {
+    return of.is_behind({500 * mib, runs, is_parked, now_ns});
+  }
 };
 
 TEST_F(behind, nobody_waits_before_anything_was_handed_out) {
@@ -59,10 +62,18 @@ TEST_F(behind, what_was_due_before_counts) {
 TEST_F(behind, nobody_waits_for_one_that_blocks) {
   EXPECT_TRUE(at(500 * mib));
   now_ns += 99 * ms;
-  EXPECT_TRUE(of.is_behind(500 * mib, runs, now_ns));
+  EXPECT_TRUE(without_progress(true));
   now_ns += 2 * ms;
-  EXPECT_FALSE(of.is_behind(500 * mib, runs, now_ns));
+  EXPECT_FALSE(without_progress(true));
   EXPECT_TRUE(at(500 * mib));  // it goes on
+}
+
+TEST_F(behind, one_that_may_wait_for_its_turn_is_waited_for_for_longer) {
+  EXPECT_TRUE(at(500 * mib));
+  now_ns += 9'900 * ms;
+  EXPECT_TRUE(without_progress(false));
+  now_ns += 200 * ms;
+  EXPECT_FALSE(without_progress(false));
 }
 
 TEST(endings_pace, without_a_goal_nobody_waits) {
@@ -71,7 +82,7 @@ TEST(endings_pace, without_a_goal_nobody_waits) {
   of.cycle_has_ended();
   EXPECT_FALSE(of.may_be_behind());
   of.set_way(0, endings_pace::never, endings_pace::never);
-  EXPECT_FALSE(of.is_behind(2000 * mib, 1, 1000 * ms));
+  EXPECT_FALSE(of.is_behind({2000 * mib, 1, false, 1000 * ms}));
 }
 
 }  // namespace
