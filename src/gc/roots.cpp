@@ -213,6 +213,9 @@ using namespace gort::managed;
 void gc_remember(const void* word) noexcept {
   const auto address = reinterpret_cast<std::uintptr_t>(word);
   if (scanned.has(address)) return;
+  // [word-5]; the table would have another word.
+  if (address % sizeof(std::uintptr_t) != 0) [[unlikely]]
+    sched::fatal("gort: a gc::ptr at an address that is no multiple of 8, as in a packed struct");
   leaf& of = leaf_of(address);
   const std::size_t index = (address - of.base) / 8;
   const std::uint32_t piece = std::uint32_t{1} << (index / 64 / words_per_piece);
