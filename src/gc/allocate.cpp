@@ -103,7 +103,8 @@ cache* cache_of(stores& all, sched::p& mine) noexcept {
     // Releases pair with the acquires in for_each_of_ps().
     const auto least = static_cast<std::size_t>(mine.index) + 1;
     std::size_t end = all.caches_end.load_relaxed();
-    while (end < least && !all.caches_end.cas_release(end, least)) {}
+    while (end < least && !all.caches_end.cas_release(end, least)) {
+    }
     known.store_release(made);
     sched::keep_heap_cache(mine, made);
   }
@@ -281,7 +282,7 @@ bool try_allocate(std::uintptr_t* to, std::size_t bytes, std::size_t alignment, 
 [[gnu::noinline]] void allocate_slow(std::uintptr_t* to, std::size_t bytes, std::size_t alignment,
                                      kind of, bool zeroed) {
   constexpr std::size_t bytes_max = std::size_t{1} << 46;
-  if (bytes > bytes_max || alignment > (std::size_t{2} << 20)) throw std::bad_alloc();
+  if (bytes > bytes_max || alignment > alignment_max) throw std::bad_alloc();
   if (try_allocate(to, bytes, alignment, of, zeroed)) [[likely]]
     return;
   if (!reserve_range()) throw std::bad_alloc();

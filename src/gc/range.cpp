@@ -41,7 +41,6 @@ constinit std::uintptr_t stacks_end = 0;
 constexpr std::size_t block_bytes = std::size_t{1} << detail::managed_state::block_bits;
 constexpr std::size_t range_bytes_max =
     base::with_asan || base::with_tsan ? std::size_t{64} << 30 : block_bytes;
-constexpr std::size_t alignment_max = std::size_t{2} << 20;  // of objects
 constexpr std::size_t range_bytes_min = std::size_t{16} << 20;
 // So the heap is aligned, and its size one of what the leak checker is told of (pages.cpp).
 static_assert(range_bytes_min / 4 % alignment_max == 0);

@@ -21,9 +21,11 @@ struct ending_type {
 /// plain: holds no gc::ptr, is never scanned. ending: is scanned, and has a destructor to be run.
 enum class kind : std::uint8_t { plain, scanned, ending };
 
+constexpr std::size_t alignment_max = std::size_t{2} << 20;  // of objects
+
 /// Puts the address of new memory into *to: a managed_word that nobody else reads, so that it is
 /// kept from the first instant. Zeroed, but `plain` memory only if `zeroed`. `alignment` at most
-/// 2 MiB. May wait for the collector, in place: the caller's locks stay its own. Throws
+/// alignment_max. May wait for the collector, in place: the caller's locks stay its own. Throws
 /// std::bad_alloc if there is none after a collection. Any thread.
 void allocate(std::uintptr_t* to, std::size_t bytes, std::size_t alignment, kind of, bool zeroed);
 

@@ -27,6 +27,7 @@ namespace detail_of {
 // What can be copied as bytes has no gc::ptr in it, and is never scanned.
 template <class T>
 constexpr managed::kind kind_of() noexcept {
+  static_assert(alignof(T) <= managed::alignment_max, "gc: types are aligned to 2 MiB at most");
   if constexpr (std::is_trivially_copyable_v<T>) return managed::kind::plain;
   return needs_no_destructor<T> ? managed::kind::scanned : managed::kind::ending;
 }
@@ -118,6 +119,7 @@ requires(!std::is_same_v<T, bool>) class allocator {
 
   /// Throws std::bad_array_new_length, std::bad_alloc.
   pointer allocate(std::size_t n) {
+    static_assert(alignof(T) <= managed::alignment_max, "gc: types are aligned to 2 MiB at most");
     static_assert(!gort::detail::kept_by_raw_pointers<T>,
                   "gc::allocator: this container keeps its memory by raw pointers, which keep "
                   "nothing alive; use std::vector or std::deque, or std::allocator (docs/gc.md)");
