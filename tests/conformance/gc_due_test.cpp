@@ -11,6 +11,7 @@
 #include <gort/gc.hpp>
 #include <gort/runtime.hpp>
 
+#include "gc/control.hpp"
 #include "support/gc_support.hpp"
 #include "support/run.hpp"
 
@@ -79,6 +80,36 @@ TEST(gc_due, what_waits_for_its_turn_is_there) {
     // One may be kept by a word that looks like it.
     while (owner::ended.load_relaxed() < several - 1 || finalized.load_relaxed() < several - 1)
       test::collect_all();
+  });
+}
+
+// The goal is what lives and GOGC's percent of that: what is dead and waits for its destructor is
+// in the way until it has had it, and is no reason for as much garbage again.
+TEST(gc_due, what_waits_for_its_turn_does_not_raise_the_goal) {
+  struct ends {
+    char bytes[1000] = {};
+    ~ends() { bytes[0] = 1; }
+  };
+  constexpr std::size_t mib = std::size_t{1} << 20;
+  test::with_procs(2, [] {
+    auto gate = make_chan<char>();
+    detail::atomic<bool> blocks;
+    while (!blocks.load_acquire()) {
+      test::on_a_stack_of_its_own([&] {
+        runtime::set_finalizer(gc::make<int>(1), [&blocks, gate](const gc::ptr<int>&) {
+          blocks.store_release(true);
+          gate.recv();
+        });
+      });
+      runtime::gc();
+    }
+    for (int i = 0; i < 100'000; ++i) (void)gc::make<ends>();
+    runtime::gc();
+    runtime::gc();  // now some that were due before
+    EXPECT_GT(managed::bytes_found(), 90 * mib);
+    // Of what lives, 4 MiB at least, and 16 for a small heap.
+    EXPECT_LE(managed::heap_goal() - managed::bytes_found(), 24 * mib);
+    gate.close();
   });
 }
 
