@@ -49,7 +49,6 @@ namespace gort::managed {
 constinit endings_pace ends;
 constinit bool weak_ends = false;
 
-
 namespace {
 
 detail::atomic<std::uint32_t> book_is_used;  // there may be something in it

@@ -240,10 +240,10 @@ TEST(net_dial_order, without_a_stagger_each_address_has_a_share_of_the_time) {
     echo_server server("127.0.0.1:0");
     const endpoint good = endpoint::parse(server.address());
     std::error_code error;
-    const auto [ctx, cancel] = with_timeout(background(), 20s);
+    const auto [ctx, cancel] = with_timeout(background(), 60s);
     net::conn c;
     {
-      const auto [own, stop] = with_timeout(ctx, 4s);  // half of it for each
+      const auto [own, stop] = with_timeout(ctx, 10s);  // half of it for each
       c = net::race(own, std::vector{hole.where(), good}, -1ns, error);
       EXPECT_FALSE(error) << error.message();
     }

@@ -12,6 +12,7 @@
 #include <memory>
 #include <random>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -215,11 +216,28 @@ class worker {
   int length_ = 0;
 };
 
+// How much is done while the heap is collected once. Where the collector has little of a CPU
+// (sanitizers, other programs) the graphs would grow, and each collection take longer than the
+// last.
+class pace {
+ public:
+  bool may_go_on(int collections) {
+    if (std::exchange(seen_, collections) != collections) steps_ = 0;
+    return ++steps_ < steps_max;
+  }
+
+ private:
+  static constexpr int steps_max = 20'000;
+  int seen_ = 0, steps_ = 0;
+};
+detail::atomic<int> collections;
+
 enum class meanwhile : std::uint8_t { nothing, procs_and_memory_change };
 
 void run_workers(int procs, meanwhile what) {
   test::with_procs(procs, [procs, what] {
     stop.store_relaxed(false);
+    collections.store_relaxed(0);
     constexpr int goroutines = 6, threads = 2;
     auto done = make_chan<char>();
     detail::atomic<int> left{goroutines + 4};
@@ -230,8 +248,12 @@ void run_workers(int procs, meanwhile what) {
     for (int i = 0; i < goroutines; ++i) {
       go([&, i] {
         auto self = std::make_unique<worker>(seed + static_cast<std::uint64_t>(i));
+        pace own;
         for (std::uint64_t n = 0; !stop.load_relaxed(); ++n) {
-          self->step();
+          if (own.may_go_on(collections.load_relaxed()))
+            self->step();
+          else
+            gort::sleep(1ms);
           if (n % 512 == 511) std::this_thread::sleep_for(100us);  // asleep in a call, as a stray
           if (i % 2 == 0 && n % 64 == 63) runtime::gosched();      // the others are preempted
         }
@@ -272,13 +294,22 @@ void run_workers(int procs, meanwhile what) {
     for (int i = 0; i < threads; ++i) {
       plain.emplace_back([seed, i] {
         worker self(seed + 100 + static_cast<std::uint64_t>(i));
-        while (!stop.load_relaxed()) self.step();
+        pace own;
+        while (!stop.load_relaxed()) {
+          if (own.may_go_on(collections.load_relaxed()))
+            self.step();
+          else
+            std::this_thread::sleep_for(1ms);
+        }
       });
     }
     const auto end =
         std::chrono::steady_clock::now() + std::chrono::duration<double>(test::stress_seconds());
-    int collections = 0;
-    for (; collections < 3 || std::chrono::steady_clock::now() < end; ++collections) runtime::gc();
+    constexpr int collections_min = 3;
+    for (int n = 0; n < collections_min || std::chrono::steady_clock::now() < end; ++n) {
+      runtime::gc();
+      collections.store_relaxed(n + 1);
+    }
     stop.store_relaxed(true);
     for (auto& each : plain) each.join();
     done.recv();

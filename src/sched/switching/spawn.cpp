@@ -28,6 +28,7 @@
 #include "sched/gmp/cpu_accounts.hpp"
 #include "sched/gmp/current.hpp"
 #include "sched/gmp/labels.hpp"
+#include "sched/gmp/peek.hpp"
 #include "sched/gmp/seams.hpp"
 #include "sched/stacks/stack_sample.hpp"
 #include "sched/stacks/stack_size.hpp"
@@ -265,7 +266,8 @@ spawn_record* make_main_record(void (*invoke)(spawn_record*), void* argument) {
   return record;
 }
 
-// Calls f for every goroutine that has a stack; the world is stopped.
+// Calls f for every goroutine that has a stack; the world is stopped. Or most of it: where somebody
+// computes on (dump_stop::partial), a record may be made anew just now.
 void for_each_started(void (*f)(g&, void*), void* argument) noexcept {
   struct pair {
     void (*f)(g&, void*);
@@ -275,7 +277,7 @@ void for_each_started(void (*f)(g&, void*), void* argument) noexcept {
       [](unsigned size_class, void* low, void* raw) {
         auto* with = static_cast<pair*>(raw);
         g* each = record_of_slot(low, size_class);
-        if (each->id != 0) with->f(*each, with->argument);
+        if (peek_plain(each->id) != 0) with->f(*each, with->argument);
       },
       &both);
 }
