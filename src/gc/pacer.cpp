@@ -129,12 +129,11 @@ std::size_t goal_by_percent(std::size_t found) noexcept {
 // How much may wait for its end when the next cycle begins.
 std::size_t endings_slack(std::size_t found) noexcept {
   constexpr std::size_t least = endings_pace::slack_min;
-  const std::int32_t percent = control.percent.load_relaxed();
-  const std::size_t slack =
-      percent < 0 ? endings_pace::never : std::max(least, headroom_of(found, percent) / 4);
   const std::uint64_t limit = memory_limit();
-  return limit == no_memory_limit ? slack
-                                  : std::min(slack, std::max<std::size_t>(least, limit / 16));
+  const std::int32_t percent = control.percent.load_relaxed();
+  std::size_t slack = limit == no_memory_limit ? never : std::max<std::size_t>(least, limit / 16);
+  if (percent >= 0) slack = std::min(slack, std::max(least, headroom_of(found, percent) / 4));
+  return slack;
 }
 
 // With the lock.
@@ -151,12 +150,14 @@ std::size_t goal_by_limit(std::size_t found) noexcept {
   const std::size_t room = limit > beside ? limit - beside : 0;
   constexpr std::size_t reserve_min = std::size_t{1} << 20;
   const std::size_t reserve = std::max(room / 100 * 3, reserve_min);
-  const std::size_t goal = room > reserve ? room - reserve : 0;
+  const std::size_t goal = std::max(found, room > reserve ? room - reserve : 0);
+  // What has a destructor has its memory until the second collection ends; then it is in `found`.
+  if (control.past.count == 0) return found + (goal - found) / 2;
   const std::size_t left = now.pages_left.load_relaxed();
   const std::size_t gaps = left - std::min(left, found + reserve_min);
   const std::size_t new_pages = pages - std::min(pages, left);
   const std::size_t in_gaps = found + gaps / 2 - std::min(gaps / 2, new_pages * 8);
-  if (goal >= in_gaps || gaps == 0) return std::max(goal, found);
+  if (goal >= in_gaps || gaps == 0) return goal;
   control.look_from.store_relaxed(used + gaps / 16);  // for pages that are added
   return in_gaps;
 }

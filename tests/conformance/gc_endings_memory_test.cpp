@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <iterator>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -14,6 +16,7 @@
 #include <gort/wait_group.hpp>
 
 #include "gc/control.hpp"
+#include "support/program.hpp"
 #include "support/run.hpp"
 
 namespace {
@@ -71,6 +74,26 @@ TEST(gc_endings_memory, nor_do_plain_threads) {
     for (std::thread& each : all) each.join();
     EXPECT_LT(*std::max_element(std::begin(most), std::end(most)), bytes_max);
   });
+}
+
+// What a whole limit's worth has left is destroyed, and freed by the cycle after that.
+TEST(program, DISABLED_makes_many_under_a_limit) {
+  test::with_procs(2, [] {
+    std::size_t most[allocating] = {};
+    wait_group all;
+    for (std::size_t& each : most) all.go([&each] { each = make_many(); });
+    all.wait();
+    std::printf("most %zu MiB\n", *std::max_element(std::begin(most), std::end(most)) / mib);
+  });
+}
+
+TEST(gc_endings_memory, a_limit_alone_leaves_room_for_what_waits) {
+  const test::ended child =
+      test::run_program("makes_many_under_a_limit", "GOGC=off GOMEMLIMIT=400MiB");
+  EXPECT_EQ(child.status, 0) << child.head();
+  const std::size_t at = child.text.find("most ");
+  ASSERT_NE(at, std::string::npos) << child.head();
+  EXPECT_LT(std::stoul(child.text.substr(at + 5)), 380U);
 }
 
 }  // namespace
