@@ -106,7 +106,8 @@ def tell(table, samples, rows):
             table.line(f"{what}, against one P", procs, "", f"{theirs:.2f}" if theirs else "none",
                        ratio(runs["gort"], alone, "ns"), (TWO_PROCS_MAX, f"<= {TWO_PROCS_MAX}"))
             theirs = ratio(runs["go"], go_alone, "cpu_ns")
-            table.line(f"{what}, against one P: CPU", procs, "", f"{theirs:.2f}" if theirs else "none",
+            table.line(f"{what}, against one P: CPU", procs, "",
+                       f"{theirs:.2f}" if theirs else "none",
                        ratio(runs["gort"], alone, "cpu_ns"), None)
         if runs["bdwgc"]:
             for name, unit, wanted in (("s", "s", (1 / TIMES_FASTER_THAN_BDWGC, "<= 0.5 x bdwgc")),

@@ -1,3 +1,4 @@
+// Long file: the lines, what they are reckoned from and the knobs that move them have one lock.
 #include "gc/pacer.hpp"
 
 #include <algorithm>
