@@ -309,9 +309,10 @@ namespace gort::trace {
 
 void to_perfetto(std::string_view file, const sink& to) {
   if (to == nullptr) throw runtime_error("to_perfetto: no sink to write to");
-  report::converter convert(to);
-  report::read_trace(file, [&](const report::read_generation& each) { convert.take(each); });
-  convert.finish();
+  std::optional<report::converter> made;  // it writes at once, and this may be no trace
+  const auto convert = [&]() -> report::converter& { return made ? *made : made.emplace(to); };
+  report::read_trace(file, [&](const report::read_generation& each) { convert().take(each); });
+  convert().finish();
 }
 
 }  // namespace gort::trace
