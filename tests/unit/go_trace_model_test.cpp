@@ -47,6 +47,42 @@ TEST(go_trace_model, goroutines_block_and_are_woken) {
   EXPECT_EQ(seen.of(go_unblock), 2u);
 }
 
+// A trace begins at once, but those who look at goroutines for it take until `settled_ns`: what
+// these did meanwhile, back from a call and without a P, may be told and be seen, too.
+TEST(go_trace_model, what_was_told_before_it_was_seen) {
+  std::string file;
+  report::trace_file out{[&file](std::string_view b) { file += b; },
+                         [](stack_key, std::vector<report::trace_frame>&) {}};
+  report::trace_model model{out};
+  model.set_proc_count(1);
+  model.add_proc(0, true, 11);
+  model.add_goroutine(1, state::running, 11, stack_key::none);
+  model.add_goroutine(2, state::waiting, 0, stack_key::none);
+  model.add_goroutine(3, state::runnable, 0, stack_key::none);
+  constexpr std::int64_t began_ns = 1000, settled_ns = 2000;
+  model.start(began_ns, settled_ns);
+  const auto apply = [&model](std::int64_t at_ns, trace_kind kind, std::uint64_t id) {
+    trace_event e;
+    e.at_ns = at_ns;
+    e.thread = 12;
+    e.kind = kind;
+    e.id = id;
+    e.has_p = false;
+    return model.apply(e, false);
+  };
+  EXPECT_TRUE(apply(1500, trace_kind::block, 2));
+  EXPECT_TRUE(apply(1500, trace_kind::stop, 3));
+  EXPECT_TRUE(apply(1500, trace_kind::log, 0));
+  EXPECT_TRUE(apply(1500, trace_kind::end, 4));
+  // Later, these have to wait for its start.
+  EXPECT_FALSE(apply(2500, trace_kind::block, 2));
+  EXPECT_FALSE(apply(2500, trace_kind::stop, 3));
+  EXPECT_FALSE(apply(2500, trace_kind::log, 0));
+  EXPECT_FALSE(apply(2500, trace_kind::end, 4));
+  EXPECT_EQ(model.repairs(), 0u);
+  EXPECT_EQ(model.lost(), 0u);
+}
+
 TEST(go_trace_model, as_many_batches_as_it_takes) {  // of one thread and one generation
   run r;
   for (int i = 0; i < 40'000; ++i, r.now_ns += i) {

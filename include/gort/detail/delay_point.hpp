@@ -25,6 +25,7 @@ enum class delay_at : std::uint8_t {
   take_p,      // between the steps of taking a P behind its thread's back
   give_p,      // before a P is handed to an M
   claimed,     // between finding a G parked and looking at it
+  observed,    // between telling of events and looking at a G, when a trace begins
 };
 
 #if defined(GORT_DELAYS) && !defined(GORT_MODEL)

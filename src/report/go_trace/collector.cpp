@@ -71,6 +71,7 @@ bool trace_model::show_heap(const trace_event& e, bool force) {
 }
 
 bool trace_model::assist(const trace_event& e, bool force) {
+  if (e.at_ns <= settled_ns_ && threads_[e.thread].g != e.id) return true;  // as in was_seen()
   if (!running_on(e.thread, e.id, force)) return false;
   end_assist(e.thread, e.id);
   if (e.kind == trace_kind::assist_end) return true;

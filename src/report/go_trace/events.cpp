@@ -148,7 +148,15 @@ bool trace_model::create(const trace_event& e) {
   return true;
 }
 
+// Before the trace began for good: whoever came back from a call then, without a P, may have been
+// looked at when it had left again.
+bool trace_model::was_seen(const trace_event& e, state left_for) {
+  const goroutine* known = e.at_ns > settled_ns_ ? nullptr : find(e.id);
+  return known != nullptr && known->is == left_for;
+}
+
 bool trace_model::block(const trace_event& e, bool force) {
+  if (was_seen(e, state::waiting)) return true;
   if (!running_on(e.thread, e.id, force)) return false;
   if (stop_open_on_ == e.id) close_stop();
   goroutine& g = goroutines_[e.id];
@@ -160,6 +168,7 @@ bool trace_model::block(const trace_event& e, bool force) {
 }
 
 bool trace_model::stop(const trace_event& e, bool force) {
+  if (was_seen(e, state::runnable)) return true;
   const goroutine* known = find(e.id);
   if (known != nullptr && known->is == state::runnable && !force) return false;
   if (!running_on(e.thread, e.id, force)) return false;
@@ -170,6 +179,7 @@ bool trace_model::stop(const trace_event& e, bool force) {
 }
 
 bool trace_model::finish(const trace_event& e, bool force) {
+  if (e.at_ns <= settled_ns_ && !knows(e.id)) return true;  // that was seen
   if (!running_on(e.thread, e.id, force)) return false;
   if (stop_open_on_ == e.id) close_stop();
   end_assist(e.thread, e.id);
@@ -280,7 +290,8 @@ bool trace_model::stop_world(const trace_event& e, bool force) {
 
 bool trace_model::annotate(const trace_event& e, bool force) {
   const thread_state* on = threads_.find(e.thread);
-  if (on == nullptr || on->g == 0) {  // its start is missing
+  if (on == nullptr || on->g == 0) {          // its start is missing
+    if (e.at_ns <= settled_ns_) return true;  // or it has been seen elsewhere
     if (force) ++lost_;
     return force;
   }

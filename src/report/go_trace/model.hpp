@@ -136,6 +136,7 @@ class trace_model {
 
   bool dispatch(const trace_event& e, bool force);
   bool create(const trace_event& e);
+  bool was_seen(const trace_event& e, state left_for);
   bool block(const trace_event& e, bool force);
   bool stop(const trace_event& e, bool force);
   bool finish(const trace_event& e, bool force);

@@ -1,5 +1,6 @@
 #include "report/go_trace/snapshot.hpp"
 
+#include <gort/detail/delay_point.hpp>
 #include <gort/runtime.hpp>
 
 #include "arch/context.hpp"
@@ -82,6 +83,7 @@ bool trace_snapshot::take(const sched::observer* table, bool with_stacks) {
   sched::for_each_started(
       [](detail::g& each, void* raw) {
         auto& v = *static_cast<visit*>(raw);
+        detail::delay_point(detail::delay_at::observed);
         const goroutine one = look_at(each, v.begins, v.with_stacks);
         if (one.id != 0) v.to.add(one);
       },
