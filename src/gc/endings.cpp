@@ -99,8 +99,8 @@ void run_endings() {
   end_book& all = the_book();
   endings_left left{all};
   detail::gc_endings_run_on.store_relaxed(arch::load_current_g());
-  for (;;) {
-    detail::managed_word kept;  // [end-2]
+  for (bool is_first = true;;) {  // of a batch, which is one marking's
+    detail::managed_word kept;    // [end-2]
     due_end next;
     std::unique_ptr<due_batch> used;
     {
@@ -114,6 +114,8 @@ void run_endings() {
       kept.set(next.object.slot());
       used.reset(all.due.pop());
     }
+    if (is_first) tell_of_ends();
+    is_first = used != nullptr;
     used.reset();  // it may be the last thing that this goroutine does
     ends.is_run(slot_bytes(next.object.slot()));
     if (next.what == nullptr) {

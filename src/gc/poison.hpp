@@ -14,6 +14,7 @@
 extern "C" {
 void __tsan_java_init(unsigned long low, unsigned long bytes);
 void __tsan_java_alloc(unsigned long at, unsigned long bytes);
+void __tsan_java_finalize();
 }
 #endif
 
@@ -32,6 +33,15 @@ inline void tell_of_slots_taken([[maybe_unused]] std::uintptr_t at,
   __asan_unpoison_memory_region(reinterpret_cast<void*>(at), bytes);
 #elif defined(GORT_TSAN)
   __tsan_java_alloc(at, bytes);
+#endif
+}
+
+/// By who runs the ends of objects, before those that one marking has found dead: nobody uses them
+/// any more, which the marking knows from words whose reading ThreadSanitizer does not see. All
+/// that was done by now is before what comes then.
+inline void tell_of_ends() noexcept {
+#ifdef GORT_TSAN
+  __tsan_java_finalize();
 #endif
 }
 

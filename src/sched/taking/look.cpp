@@ -47,8 +47,8 @@ bool stands_still(g& who, g_status& what) noexcept {
   what = peek_acquire(who.status);
   if (what != g_status::waiting && what != g_status::runnable) return false;
   if (where == on_cpu_only_there) {
-    const m* at = peek_plain(who.m);
-    if (at == nullptr || at->samples.interrupted_at.load_relaxed() != nullptr) return false;
+    m* at = peek_plain(who.m);  // perhaps a new one
+    if (at == nullptr || peek_relaxed(at->samples.interrupted_at) != nullptr) return false;
   }
   if (what == g_status::waiting && peek_relaxed(who.readied) != no_wake_up)
     what = g_status::runnable;  // [seam-3]
