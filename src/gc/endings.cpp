@@ -27,6 +27,7 @@
 #include <cstddef>
 #include <memory>
 #include <new>
+#include <utility>
 
 #include <gort/detail/managed_check.hpp>
 #include <gort/detail/managed_end.hpp>
@@ -189,9 +190,16 @@ void find_destructors(due_list& due) {
 void find_cleanups(end_book& all, due_list& due) {
   for_each_record(all, [&](end_record& each) {
     if (!is_dead(each.of.slot())) return;
-    for (; each.first_cleanup != nullptr; each.first_cleanup = each.first_cleanup->next) {
-      if (!due.add({hidden_slot(0), each.first_cleanup})) {  // [end-5]
+    ending* cleanup;
+    {
+      const detail::spin_guard guard(all.lock);  // from here on nobody can stop one of them
+      cleanup = std::exchange(each.first_cleanup, nullptr);
+    }
+    for (; cleanup != nullptr; cleanup = cleanup->next) {
+      if (!due.add({hidden_slot(0), cleanup})) {  // [end-5]
         mark_word(each.of.slot());
+        const detail::spin_guard guard(all.lock);
+        each.first_cleanup = cleanup;
         return;
       }
       statistics::add(counted.cleanups_queued, 1);
